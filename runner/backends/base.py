@@ -1,0 +1,46 @@
+"""What a backend is: the driver of one native tool. One Python file here and one YAML file in profiles/ make one."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from runner.model import FindingKind, Metric, Recording
+from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
+from runner.profile import Profile
+
+
+class Options(BaseModel):
+    """Base of each backend's options, named as the native tool names them. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Backend(ABC):
+    """Drives one native tool. Instances hold no state; the calls come in the order probe, plan, (the run), read."""
+
+    name: ClassVar[str]  # the module's name, and `backend:` in the YAML
+    measures: ClassVar[frozenset[Metric]]
+    sees: ClassVar[frozenset[FindingKind]]
+    cost: ClassVar[str]  # what it does to the program's speed, in a few words
+    attaches: ClassVar[bool] = False
+    Options: ClassVar[type[Options]]
+
+    @abstractmethod
+    def probe(self, options: Options) -> ToolStatus:
+        """Look for the tool on this machine. May run it for its version; never raises for a tool that is missing."""
+
+    @abstractmethod
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """What to launch so that the tool writes below `out`. Pure: starts nothing, touches no file.
+
+        Raises LeakrunError(UNMEASURED) where this tool can't see into this target.
+        """
+
+    @abstractmethod
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """What the files below `out` say, one recording for each process, the main process first.
+
+        Reads files only. Frames may be left as addresses. A file that is missing or cut becomes a flaw of its recording.
+        """

@@ -1,0 +1,227 @@
+"""Data between a backend and the supervisor: what to launch, what to do when, and how it ended. No behaviour.
+
+Times are seconds, sizes are bytes. In commands and paths of a plan `{pid}` stands for the process acted upon and
+`{n}` for the number of the snapshot, from 0001 up.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ElfFacts:
+    """What an ELF executable's headers say, as far as launching it under a tool depends on it."""
+
+    bits: int  # 32 or 64
+    machine: int  # e_machine: 62 is x86-64
+    interpreter: str | None  # the dynamic loader; None for a static program
+    needed: tuple[str, ...] = ()  # DT_NEEDED, with those of the libraries found
+
+    @property
+    def static(self) -> bool:
+        return self.interpreter is None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is measured: a command to launch.
+
+    argv        as the user typed it
+    executable  the file that will run, absolute; for a script, its interpreter
+    script      the script, where argv[0] is one
+    elf         None where the executable is not ELF
+    """
+
+    argv: tuple[str, ...]
+    executable: Path
+    cwd: Path
+    elf: ElfFacts | None = None
+    setuid: bool = False
+    script: Path | None = None
+    env: tuple[tuple[str, str], ...] = ()  # set for the program by the user
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStatus:
+    """What probe() found of a native tool.
+
+    path     the launcher or library; None where it was not found
+    version  as numbers, (3, 19, 0); empty where it can't be told
+    limits   what this version can't do, a sentence each
+    install  the line that installs it here
+    """
+
+    name: str
+    path: Path | None
+    version: tuple[int, ...] = ()
+    limits: tuple[str, ...] = ()
+    install: str = ""
+
+    @property
+    def version_text(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    signum: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run argv beside the target; its standard output goes to `stdout` (a path in raw/) where given."""
+
+    argv: tuple[str, ...]
+    timeout: float
+    stdout: str | None = None
+
+
+Action = SendSignal | RunCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What must hold of a process before the action may touch it.
+
+    catches  it has a handler for this signal (SigCgt of /proc/PID/status)
+    mapped   this text is in a path of /proc/PID/maps
+    exists   this path is there, e.g. vgdb's FIFO
+    """
+
+    catches: int | None = None
+    mapped: str | None = None
+    exists: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that a snapshot was written: a new file in raw/ that matches, is not empty, stands still and contains the marker.
+
+    pattern  a glob below raw/, with {pid} and {n}
+    marker   bytes that a whole file contains; empty for none
+    settle   the size must stay the same for this long
+    """
+
+    pattern: str
+    marker: bytes = b""
+    settle: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When to do what, to which processes, and how to know that it worked.
+
+    every      seconds between two snapshots; None for none on a timer
+    adaptive   start denser than `every` and grow sparser as the run grows long
+    rss_step   a snapshot for each that many bytes that the process's rss grows
+    before_stop, on_request   also then
+    retries    how often an unproven action is repeated, each waited for `patience` seconds
+    """
+
+    name: str
+    action: Action
+    proof: Proof
+    gate: Gate = Gate()
+    every: float | None = None
+    adaptive: bool = False
+    rss_step: int | None = None
+    before_stop: bool = True
+    on_request: bool = True
+    retries: int = 2
+    patience: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlan:
+    """How the target is ended: the signal, and how long it may take to write once its output no longer grows."""
+
+    signum: int = 15
+    grace: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """What the supervisor starts and watches.
+
+    env        changes to the environment: None unsets
+    default_signals   set to default and unblocked in the target before exec
+    outputs    globs below raw/: what the tool is to leave, one match at least
+    loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str | None] = field(default_factory=dict)
+    cwd: Path | None = None
+    triggers: tuple[Trigger, ...] = ()
+    stop: StopPlan = StopPlan()
+    default_signals: tuple[int, ...] = ()
+    outputs: tuple[str, ...] = ()
+    loaded: str | None = None
+
+
+class EventKind(StrEnum):
+    STARTED = "started"
+    SNAPSHOT = "snapshot"  # confirmed
+    MISS = "miss"  # tried, and no proof of it came
+    SIGNAL = "signal"  # one that leakrun sent to stop the target, or got itself
+    PROCESS = "process"  # a child appeared or ended
+    NOTE = "note"
+    ENDED = "ended"
+
+
+@dataclass(slots=True)
+class Event:
+    """One line of a run's timeline. `time` is in seconds since the target's start, `file` a path below raw/."""
+
+    time: float
+    kind: EventKind
+    pid: int | None = None
+    file: str | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
+class ProcessOutcome:
+    """One process of the run: when it was seen, what it ran, how it ended (None: not known)."""
+
+    pid: int
+    parent_pid: int
+    command: list[str]
+    started: float
+    ended: float | None = None
+    code: int | None = None
+    signum: int | None = None
+    loaded: bool = False  # the tool was seen in its maps
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the target ended, and what was done to it.
+
+    code, signum  of the main process: exactly one is not None once it has ended
+    stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load"
+    files         for each native output below raw/: when it was last written, in seconds since the start
+    """
+
+    pid: int | None = None
+    started_at: float = 0.0  # Unix time
+    seconds: float = 0.0
+    code: int | None = None
+    signum: int | None = None
+    stopped_by: str | None = None
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    max_rss_bytes: int = 0
+    processes: list[ProcessOutcome] = field(default_factory=list)
+    timeline: list[Event] = field(default_factory=list)
+    files: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's view: the code, or 128 + the signal."""
+        return 128 + self.signum if self.signum is not None else self.code or 0
+
+    @property
+    def misses(self) -> int:
+        return sum(event.kind is EventKind.MISS for event in self.timeline)
