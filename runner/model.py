@@ -39,6 +39,8 @@ class FindingKind(StrEnum):
 
 
 class Verdict(StrEnum):
+    """What is said of a whole run."""
+
     LEAKING = "leaking"
     GROWING = "growing"
     CLEAN = "clean"
@@ -117,10 +119,12 @@ class Column:
         self.amounts = array("q", amounts)
 
     def append(self, stack_id: int, amount: int) -> None:
+        """Add the amount of one more stack."""
         self.stack_ids.append(stack_id)
         self.amounts.append(amount)
 
     def items(self) -> Iterable[tuple[int, int]]:
+        """(stack id, amount) pairs."""
         return zip(self.stack_ids, self.amounts, strict=True)
 
     def __len__(self) -> int:
@@ -177,6 +181,8 @@ class Defect:
 
 @dataclass(slots=True)
 class Amount:
+    """Bytes and the blocks that they are in."""
+
     bytes: int
     blocks: int
 
@@ -246,7 +252,8 @@ def check_valid(recording: Recording) -> None:
         for metric, column in snapshot.columns.items():
             _check_column(column, stack_count, f"snapshot {number}, {metric}")
     for record in recording.losses:
-        if not 0 <= record.stack_id < stack_count or record.bytes < record.indirect_bytes or record.bytes < 0 or record.blocks < 0:
+        possible = 0 <= record.stack_id < stack_count and 0 <= record.indirect_bytes <= record.bytes and record.blocks >= 0
+        if not possible:
             raise ValueError(f"loss {record} is not possible")
     for defect in recording.defects:
         for stack_id in (defect.stack_id, *(stack for _, stack in defect.auxiliary)):
@@ -285,6 +292,8 @@ class AnswerFrame:
 
 @dataclass(slots=True)
 class Rate:
+    """How fast a site grows, in the tool's own unit."""
+
     value: float
     unit: str  # "bytes/s", "bytes/instruction", "bytes/byte allocated", "bytes/snapshot"
 
@@ -314,7 +323,10 @@ class Finding:
 
 @dataclass(slots=True)
 class Note:
-    """Something worth knowing that is nobody's fault. kind: plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live, limit."""
+    """Something worth knowing that is nobody's fault.
+
+    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live or limit.
+    """
 
     kind: str
     text: str

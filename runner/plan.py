@@ -20,6 +20,7 @@ class ElfFacts:
 
     @property
     def static(self) -> bool:
+        """No dynamic loader: nothing can be preloaded."""
         return self.interpreter is None
 
 
@@ -60,11 +61,14 @@ class ToolStatus:
 
     @property
     def version_text(self) -> str:
+        """The version as people write it; empty where it can't be told."""
         return ".".join(map(str, self.version))
 
 
 @dataclass(frozen=True, slots=True)
 class SendSignal:
+    """Send a signal to the process."""
+
     signum: int
 
 
@@ -96,7 +100,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What shows that a snapshot was written: a new file in raw/ that matches, is not empty, stands still and contains the marker.
+    """What shows that a snapshot was written: a new file in raw/, not empty, that stands still and contains the marker.
 
     pattern  a glob below raw/, with {pid} and {n}
     marker   bytes that a whole file contains; empty for none
@@ -161,6 +165,8 @@ class LaunchPlan:
 
 
 class EventKind(StrEnum):
+    """What a line of the timeline tells."""
+
     STARTED = "started"
     SNAPSHOT = "snapshot"  # confirmed
     MISS = "miss"  # tried, and no proof of it came
@@ -224,4 +230,5 @@ class Outcome:
 
     @property
     def misses(self) -> int:
+        """How many snapshots were tried for and not had."""
         return sum(event.kind is EventKind.MISS for event in self.timeline)

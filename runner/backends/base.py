@@ -11,7 +11,7 @@ from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
 
 
-class Options(BaseModel):
+class ToolOptions(BaseModel):
     """Base of each backend's options, named as the native tool names them. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -25,10 +25,10 @@ class Backend(ABC):
     sees: ClassVar[frozenset[FindingKind]]
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
     attaches: ClassVar[bool] = False
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[ToolOptions]]
 
     @abstractmethod
-    def probe(self, options: Options) -> ToolStatus:
+    def probe(self, options: ToolOptions) -> ToolStatus:
         """Look for the tool on this machine. May run it for its version; never raises for a tool that is missing."""
 
     @abstractmethod

@@ -1,0 +1,1 @@
+"""Growth, blame, verdict: recordings in, an answer out."""

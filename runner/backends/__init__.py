@@ -1,0 +1,1 @@
+"""One module per native tool: plan() and read()."""

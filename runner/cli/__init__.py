@@ -1,0 +1,1 @@
+"""One module per verb: the only place that knows typer and exit codes."""

@@ -1,0 +1,1 @@
+"""One pure module per file format: bytes in, Recording out."""

@@ -1,0 +1,7 @@
+"""YAML -> validated Profile."""
+
+from pydantic import BaseModel
+
+
+class Profile(BaseModel):
+    """A validated profile."""

@@ -1,0 +1,1 @@
+"""Answers and recordings in, a stream out."""

@@ -1,0 +1,1 @@
+"""The process supervisor: launch, signals, timers, children, sampling. It knows no tool."""

@@ -1,0 +1,1 @@
+"""A recording with bare addresses -> the same with names."""
