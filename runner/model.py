@@ -214,6 +214,7 @@ class Recording:
     complete   the reader reached the end that the tool writes; where False, `flaws` says what is missing
     flaws      why the evidence is not whole; each makes a verdict of "clean" impossible
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
+    growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
     """
 
     tool: str
@@ -232,6 +233,7 @@ class Recording:
     complete: bool = True
     flaws: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    growth_kind: FindingKind = FindingKind.GROWING
 
 
 def check_valid(recording: Recording) -> None:
