@@ -32,6 +32,8 @@ class Target:
     executable  the file that will run, absolute; for a script, its interpreter
     script      the script, where argv[0] is one
     elf         None where the executable is not ELF
+    env         set for the program by the user
+    preload     LD_PRELOAD as the program would get it
     """
 
     argv: tuple[str, ...]
@@ -40,7 +42,8 @@ class Target:
     elf: ElfFacts | None = None
     setuid: bool = False
     script: Path | None = None
-    env: tuple[tuple[str, str], ...] = ()  # set for the program by the user
+    env: tuple[tuple[str, str], ...] = ()
+    preload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class StopPlan:
 class LaunchPlan:
     """What the supervisor starts and watches.
 
-    env        changes to the environment: None unsets
+    env        changes to the environment: None unsets; `{pid}` becomes the target's own
     default_signals   set to default and unblocked in the target before exec
     outputs    globs below raw/: what the tool is to leave, one match at least
     loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it

@@ -1,0 +1,139 @@
+"""What valgrind's tools have in common: finding it, its command line, checkpoints through vgdb."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from runner.backends.base import ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
+from runner.profile import Profile
+
+INSTALL = "apt-get install valgrind  (dnf install valgrind, pacman -S valgrind)"
+ALLOCATORS = re.compile(r"tcmalloc|jemalloc|mimalloc")
+VGDB_SECONDS = 60.0  # a checkpoint of a million blocks stops the target for a second or two; a dead target never answers
+
+YesNo = Literal["yes", "no"]
+
+
+class ValgrindOptions(ToolOptions):
+    """Options of valgrind's core, as it names them."""
+
+    num_callers: Annotated[int, Field(ge=1, le=500)] | None = None
+    trace_children: YesNo = "yes"
+    trace_children_skip: list[str] = []
+    keep_debuginfo: YesNo | None = None
+    read_var_info: YesNo | None = None
+    read_inline_info: YesNo | None = None
+    max_stackframe: int | None = None
+    main_stacksize: int | None = None
+    soname_synonyms: str | None = None
+    suppressions: list[str] = []
+
+
+def probe(options: ToolOptions) -> ToolStatus:
+    """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
+    for name in getattr(options, "suppressions", ()):
+        if not Path(name).is_file():
+            raise LeakrunError(ErrorKind.USAGE, f"the suppression file {name!r} is not there", "mend `suppressions` in the profile")
+    found = shutil.which("valgrind")
+    if not found:
+        return ToolStatus("valgrind", None, install=INSTALL)
+    try:
+        printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        printed = ""
+    version = re.search(r"valgrind-(\d+)\.(\d+)(?:\.(\d+))?", printed)
+    numbers = tuple(int(part) for part in version.groups(default="0")) if version else ()
+    limits = () if shutil.which("vgdb") else ("vgdb is missing: no snapshots while the program runs",)
+    return ToolStatus("valgrind", Path(found), numbers, limits, INSTALL)
+
+
+def escaped(path: Path) -> str:
+    """A path as valgrind's file name options take it: a % must be doubled."""
+    return str(path).replace("%", "%%")
+
+
+def plan(
+    tool_name: str, output: list[str], pattern: str, checkpoint: Trigger, target: Target, tool: ToolStatus, profile: Profile, out: Path
+) -> LaunchPlan:
+    """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`."""
+    if target.setuid:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
+            "measure a copy of it without those bits, as a user who may do what it needs",
+        )
+    if target.elf and target.elf.static and tool_name != "memcheck" and target.script is None:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{target.argv[0]} is statically linked: {tool_name} can't see its malloc, and would report nothing",
+            "link it dynamically, or pass --set soname_synonyms=somalloc=NONE to have its own malloc watched",
+        )
+    argv = [
+        str(tool.path or "valgrind"),
+        f"--tool={tool_name}",
+        *output,
+        f"--log-file={escaped(out)}/valgrind.%p.log",
+        f"--vgdb-prefix={escaped(out)}/vgdb",
+        "--fullpath-after=",
+        *options_as_arguments(profile.options),
+        *profile.args,
+        *target.argv,
+    ]
+    env: dict[str, str | None] = dict(profile.env)
+    if ALLOCATORS.search(target.preload):
+        # A preloaded allocator would be loaded into valgrind's launcher too, and hide malloc from the tool.
+        kept = [entry for entry in re.split(r"[ :]+", target.preload) if entry and not ALLOCATORS.search(entry)]
+        env["LD_PRELOAD"] = ":".join(kept) or None
+    triggers = () if "vgdb" in " ".join(tool.limits) else (checkpoint,)
+    return LaunchPlan(
+        argv=tuple(argv),
+        env=env,
+        cwd=target.cwd,
+        triggers=triggers,
+        stop=profile.stop_plan(),
+        outputs=(pattern,),
+        loaded=f"{tool_name}-",  # valgrind maps its tool, e.g. .../memcheck-amd64-linux
+    )
+
+
+def options_as_arguments(options: object) -> Iterator[str]:
+    """Each option that is set, as valgrind spells it; a list repeats the option."""
+    assert isinstance(options, ToolOptions)
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            yield f"--{name.replace('_', '-')}={each:g}" if isinstance(each, float) else f"--{name.replace('_', '-')}={each}"
+
+
+def checkpoint(command: list[str], out: Path, pattern: str, profile: Profile, *, marker: bytes = b"", to_stdout: bool = False) -> Trigger:
+    """A snapshot taken by a monitor command through vgdb, on the profile's timer, on request and before the stop."""
+    return Trigger(
+        name="checkpoint",
+        action=RunCommand(
+            ("vgdb", f"--vgdb-prefix={out}/vgdb", "--pid={pid}", *command),
+            timeout=VGDB_SECONDS,
+            stdout=pattern if to_stdout else None,
+        ),
+        gate=Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*"),
+        proof=Proof(pattern, marker),
+        every=profile.snapshots.every,
+        adaptive=profile.snapshots.adaptive,
+        rss_step=profile.snapshots.rss_step,
+        before_stop=profile.snapshots.at_exit,
+        retries=1,
+        patience=VGDB_SECONDS,
+    )
+
+
+def pid_of(path: Path) -> int:
+    """The pid in one of our output names: the first part that is a number. Raises ValueError where there is none."""
+    return next(int(part) for part in path.name.split(".") if part.isdigit())

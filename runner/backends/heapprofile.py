@@ -1,0 +1,182 @@
+"""heapprofile: tcmalloc's heap profiler (gperftools): live and allocated bytes by stack, in dumps while the program runs."""
+
+import re
+import signal as signals
+import subprocess
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from runner.backends.base import Backend, ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.formats import gperftools_heap
+from runner.model import FindingKind, Metric, Recording
+from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
+from runner.profile import Profile, parse_signal
+
+INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
+# The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
+WITH_PROFILER = re.compile(r"libtcmalloc(?:_and_profiler|_debug)?\.so(?:\.\d+)*$")
+DIRECTORIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
+DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
+Bytes = Annotated[int, Field(ge=0)]
+
+
+class HeapprofileOptions(ToolOptions):
+    """Options of tcmalloc's heap profiler, named as its environment variables.
+
+    library   the libtcmalloc to preload; found by itself where it is not given
+    signal    what makes it dump. URG's default action is to be ignored, so that one sent too early kills nobody.
+    """
+
+    library: str | None = None
+    signal: Annotated[int, BeforeValidator(parse_signal)] = int(signals.SIGURG)
+    HEAP_PROFILE_ALLOCATION_INTERVAL: Bytes | None = None
+    HEAP_PROFILE_DEALLOCATION_INTERVAL: Bytes | None = None
+    HEAP_PROFILE_INUSE_INTERVAL: Bytes | None = None
+    HEAP_PROFILE_TIME_INTERVAL: Annotated[int, Field(ge=0)] | None = None  # seconds
+    HEAP_PROFILE_MMAP: bool | None = None
+    HEAP_PROFILE_ONLY_MMAP: bool | None = None
+    HEAP_PROFILE_MMAP_LOG: bool | None = None
+
+
+class Heapprofile(Backend):
+    """Preloads libtcmalloc, or finds it linked in, and has it dump on a signal."""
+
+    name = "heapprofile"
+    measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
+    sees = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH})
+    cost = "1.2 to 5 times slower"
+    Options: ClassVar[type[ToolOptions]] = HeapprofileOptions
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find libtcmalloc: where the profile says, by ldconfig, or in the known directories."""
+        assert isinstance(options, HeapprofileOptions)
+        library = Path(options.library) if options.library else find_library()
+        if library is None or not library.is_file():
+            return ToolStatus(f"libtcmalloc ({options.library})" if options.library else "libtcmalloc", None, install=INSTALL)
+        version = library_version(library)
+        limits = ("mmap profiling is gone from gperftools 2.17 on",) if version >= (2, 17) else ()
+        return ToolStatus("libtcmalloc", library, version, limits, INSTALL)
+
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
+        options = profile.options
+        assert isinstance(options, HeapprofileOptions)
+        env: dict[str, str | None] = dict(profile.env)
+        env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
+        env["HEAPPROFILESIGNAL"] = str(options.signal)
+        for name, value in options.model_dump(exclude={"library", "signal"}, exclude_none=True).items():
+            env[name] = str(int(value))
+        if not linked_in(target):
+            _refuse_what_cannot_be_preloaded(target, tool)
+            env["LD_PRELOAD"] = ":".join(filter(None, (str(tool.path), target.preload)))
+        snapshots = profile.snapshots
+        dump = Trigger(
+            name="dump",
+            action=SendSignal(options.signal),
+            gate=Gate(catches=options.signal, mapped="libtcmalloc"),
+            proof=Proof("heap*[._]{pid}.*.heap", marker=b"heap profile:"),
+            every=snapshots.every,
+            adaptive=snapshots.adaptive,
+            rss_step=snapshots.rss_step,
+            before_stop=snapshots.at_exit,
+        )
+        return LaunchPlan(
+            argv=target.argv,
+            env=env,
+            cwd=target.cwd,
+            triggers=(dump,),
+            stop=profile.stop_plan(),
+            default_signals=(options.signal,),
+            outputs=("heap*.heap",),
+            loaded="libtcmalloc",
+        )
+
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """The dumps of each process in the order of time."""
+        options = profile.options
+        assert isinstance(options, HeapprofileOptions)
+        dumps: dict[int, list[tuple[Path, float]]] = defaultdict(list)
+        for path in sorted(out.glob("heap*.heap")):
+            named = DUMP.match(path.name)
+            if named and path.stat().st_size:
+                dumps[int(named[2] or named[1])].append((path, outcome.files.get(path.name, 0.0)))
+        recordings = []
+        for pid, files in sorted(dumps.items(), key=lambda item: (item[0] != outcome.pid, item[0])):
+            recording = gperftools_heap.read_series(sorted(files, key=lambda each: (each[1], each[0])))
+            recording.pid = pid
+            if options.HEAP_PROFILE_ONLY_MMAP:
+                recording.growth_kind = FindingKind.MAPPING_GROWTH
+            recordings.append(recording)
+        return recordings
+
+
+def linked_in(target: Target) -> bool:
+    """The program loads a tcmalloc that has the profiler by itself: nothing to preload."""
+    return target.elf is not None and any(WITH_PROFILER.search(name) for name in target.elf.needed)
+
+
+def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
+    name = target.argv[0]
+    if target.setuid:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{name} is setuid, setgid or has capabilities: the loader ignores a preload there",
+            "measure a copy of it without those bits",
+        )
+    if target.elf and target.elf.static:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{name} is statically linked: libtcmalloc can't be preloaded into it",
+            "link it dynamically, or with -ltcmalloc; or use --profile memcheck",
+        )
+    if target.elf and target.elf.bits == 32:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{name} is a 32-bit program: the 64-bit {tool.path} can't be preloaded into it",
+            "build it for 64 bits, or name a 32-bit library with --set library=PATH",
+        )
+    if target.elf and "musl" in (target.elf.interpreter or ""):
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{name} is linked with musl: a libtcmalloc made for glibc can't be preloaded into it",
+            "build it against glibc, or use --profile memcheck",
+        )
+    if re.search(r"[\s:]", str(tool.path)):
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"the path of {tool.path} has a space or a colon in it: LD_PRELOAD can't hold it",
+            "name another with --set library=PATH, a symbolic link for one",
+        )
+
+
+@cache
+def find_library() -> Path | None:
+    """The libtcmalloc with a profiler that the loader would find, or one in a directory where distributions put it."""
+    found = [line.split("=>")[-1].strip() for line in _ldconfig().splitlines() if "x86-64" in line or "AArch64" in line or "=>" in line]
+    for directory in DIRECTORIES:
+        found += [str(path) for path in sorted(Path(directory).glob("libtcmalloc*.so*"))]
+    usable = [Path(name) for name in found if WITH_PROFILER.search(name) and "_debug" not in name]
+    return min((path for path in usable if path.is_file()), key=lambda path: ("_and_" in path.name, len(path.name)), default=None)
+
+
+def _ldconfig() -> str:
+    for command in ("/sbin/ldconfig", "/usr/sbin/ldconfig", "ldconfig"):
+        try:
+            return subprocess.run([command, "-p"], capture_output=True, text=True, timeout=10, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+    return ""
+
+
+def library_version(library: Path) -> tuple[int, ...]:
+    """gperftools' version, from the string that tc_version() returns ("gperftools 2.10"); empty where there is none."""
+    try:
+        written = re.search(rb"gperftools (\d+)\.(\d+)", library.read_bytes())
+    except OSError:
+        return ()
+    return (int(written[1]), int(written[2])) if written else ()

@@ -1,0 +1,80 @@
+"""massif: what lives on the heap over time, by stack; with options also the stacks, or whole pages."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from runner.backends import _valgrind
+from runner.backends.base import Backend, ToolOptions
+from runner.formats import massif as massif_format
+from runner.model import FindingKind, Metric, Recording
+from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
+from runner.profile import Profile
+
+YesNo = _valgrind.YesNo
+
+
+class MassifOptions(_valgrind.ValgrindOptions):
+    """Options of massif, as `valgrind --tool=massif --help` names them."""
+
+    heap: YesNo | None = None
+    heap_admin: Annotated[int, Field(ge=0, le=1024)] | None = None
+    stacks: YesNo | None = None
+    pages_as_heap: YesNo | None = None
+    depth: Annotated[int, Field(ge=1, le=200)] | None = None
+    alloc_fn: list[str] = []
+    ignore_fn: list[str] = []
+    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    peak_inaccuracy: Annotated[float, Field(ge=0, le=100)] | None = None
+    time_unit: Literal["i", "ms", "B"] | None = None
+    detailed_freq: Annotated[int, Field(ge=1, le=1000000)] | None = None
+    max_snapshots: Annotated[int, Field(ge=10, le=1000)] | None = None
+
+
+class Massif(Backend):
+    """Drives valgrind's massif."""
+
+    name = "massif"
+    measures = frozenset({Metric.LIVE_BYTES, Metric.HEAP_EXTRA_BYTES, Metric.STACK_BYTES, Metric.MAPPED_BYTES})
+    sees = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
+    cost = "10 to 30 times slower"
+    Options: ClassVar[type[ToolOptions]] = MassifOptions
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find valgrind."""
+        return _valgrind.probe(options)
+
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """One file for each process at its end, and the whole timeline so far through vgdb at the profile's interval."""
+        output = [f"--massif-out-file={_valgrind.escaped(out)}/massif.%p.out"]
+        name = "massif.{pid}.{n}.checkpoint"
+        timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile)
+        return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)
+
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """The file of each process; where a process left none, its newest checkpoint that is whole."""
+        by_pid: dict[int, list[Path]] = defaultdict(list)
+        for path in [*out.glob("massif.*.out"), *out.glob("massif.*.checkpoint")]:
+            by_pid[_valgrind.pid_of(path)].append(path)
+        recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
+        return sorted(recordings, key=lambda each: each.pid != outcome.pid)
+
+
+def _best(pid: int, paths: list[Path]) -> Recording:
+    final = [path for path in paths if path.suffix == ".out"]
+    checkpoints = sorted((path for path in paths if path.suffix != ".out"), reverse=True)
+    first: Recording | None = None
+    for path in final + checkpoints:
+        with path.open("rb") as stream:
+            recording = massif_format.read(stream, path.name)
+        recording.pid = pid
+        if recording.complete:
+            if path not in final:
+                recording.complete = False
+                recording.flaws.append(f"process {pid} left no whole massif file at its end: this is its checkpoint {path.name}")
+            return recording
+        first = first or recording
+    assert first is not None
+    return first

@@ -1,0 +1,134 @@
+"""memcheck: what was lost when the program ended, and every misuse of memory on the way."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from runner.backends import _valgrind
+from runner.backends.base import Backend, ToolOptions
+from runner.formats import memcheck_text, memcheck_xml
+from runner.model import Column, FindingKind, LossKind, Metric, Recording, Snapshot, StackTable, TimeUnit
+from runner.plan import EventKind, LaunchPlan, Outcome, Target, ToolStatus
+from runner.profile import Profile
+
+YesNo = _valgrind.YesNo
+LOST = (LossKind.DEFINITE, LossKind.INDIRECT)
+
+
+class MemcheckOptions(_valgrind.ValgrindOptions):
+    """Options of memcheck, as `valgrind --tool=memcheck --help` names them."""
+
+    leak_check: Literal["no", "summary", "yes", "full"] = "full"
+    show_leak_kinds: str = "all"
+    errors_for_leak_kinds: str | None = None
+    leak_check_heuristics: str | None = None
+    leak_resolution: Literal["low", "med", "high"] | None = None
+    track_origins: YesNo = "no"
+    undef_value_errors: YesNo | None = None
+    partial_loads_ok: YesNo | None = None
+    expensive_definedness_checks: Literal["no", "auto", "yes"] | None = None
+    keep_stacktraces: str | None = None
+    freelist_vol: Annotated[int, Field(ge=0)] | None = None
+    freelist_big_blocks: Annotated[int, Field(ge=0)] | None = None
+    malloc_fill: str | None = None
+    free_fill: str | None = None
+    show_mismatched_frees: YesNo | None = None
+    gen_suppressions: Literal["no", "all"] | None = None
+    error_limit: YesNo = "no"  # a program with ten million errors would otherwise have its last ones unheard
+    default_suppressions: YesNo | None = None
+
+
+class Memcheck(Backend):
+    """Drives valgrind's memcheck through its XML."""
+
+    name = "memcheck"
+    measures = frozenset({Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS, Metric.LIVE_BYTES, Metric.LIVE_BLOCKS})
+    sees = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
+    cost = "20 to 50 times slower"
+    Options: ClassVar[type[ToolOptions]] = MemcheckOptions
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find valgrind."""
+        return _valgrind.probe(options)
+
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """XML for each process, and leak checks through vgdb at the profile's interval."""
+        output = ["--xml=yes", f"--xml-file={_valgrind.escaped(out)}/memcheck.%p.xml"]
+        # `changed` rather than `increased`: a site whose memory went down must be seen to go down.
+        leak_check = _valgrind.checkpoint(
+            ["leak_check", "full", "reachable", "changed"],
+            out,
+            "memcheck.{pid}.{n}.leaks",
+            profile,
+            marker=b"LEAK SUMMARY",
+            to_stdout=True,
+        )
+        return _valgrind.plan("memcheck", output, "memcheck.*.xml", leak_check, target, tool, profile, out)
+
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """The XML of each process, with its leak checks on the way as snapshots."""
+        checks: dict[int, list[tuple[float, Path]]] = defaultdict(list)
+        for event in outcome.timeline:
+            if event.kind is EventKind.SNAPSHOT and event.file and event.pid is not None:
+                checks[event.pid].append((event.time, out / event.file))
+        recordings = []
+        for path in sorted(out.glob("memcheck.*.xml"), key=_valgrind.pid_of):
+            with path.open("rb") as stream:
+                recording = memcheck_xml.read(stream, path.name)
+            recording.pid = _valgrind.pid_of(path)
+            add_snapshots(recording, checks[recording.pid])
+            recordings.append(recording)
+        return sorted(recordings, key=lambda each: each.pid != outcome.pid)
+
+
+def add_snapshots(recording: Recording, checks: Iterable[tuple[float, Path]]) -> None:
+    """Give `recording` a snapshot for each leak check, (seconds, file), of its process.
+
+    A check lists only the records that changed since the one before: the others stand as they were.
+    """
+    recording.time_unit = TimeUnit.SECONDS
+    standing: dict[LossKind, dict[int, tuple[int, int]]] = {kind: {} for kind in LossKind}
+    for seconds, path in checks:
+        try:
+            with path.open("rb") as stream:
+                check = memcheck_text.read(stream, path.name)
+        except OSError as error:
+            recording.flaws.append(f"the leak check {path.name} can't be read: {error.strerror}")
+            continue
+        moved = _moved(check.table, recording.table)
+        changed: dict[tuple[LossKind, int], list[int]] = defaultdict(lambda: [0, 0])
+        for loss in check.losses:
+            amounts = changed[loss.kind, moved[loss.stack_id]]
+            amounts[0] += loss.bytes - loss.indirect_bytes
+            amounts[1] += loss.blocks
+        for (kind, stack_id), (size, blocks) in changed.items():
+            standing[kind][stack_id] = (size, blocks)
+        recording.snapshots.append(_snapshot(seconds, path.name, standing))
+
+
+def _moved(source: StackTable, destination: StackTable) -> list[int]:
+    """For each stack of `source`, its id in `destination`."""
+    frame_ids = [destination.frame_id(frame) for frame in source.frames]
+    return [destination.stack_id(tuple(frame_ids[i] for i in stack)) for stack in source.stacks]
+
+
+def _snapshot(seconds: float, label: str, standing: dict[LossKind, dict[int, tuple[int, int]]]) -> Snapshot:
+    live: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    leaked: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for kind, by_stack in standing.items():
+        for stack_id, (size, blocks) in by_stack.items():
+            for sums in (live, leaked) if kind in LOST else (live,):
+                sums[stack_id][0] += size
+                sums[stack_id][1] += blocks
+    snapshot = Snapshot(seconds, {}, label=label)
+    for metrics, sums in (
+        ((Metric.LIVE_BYTES, Metric.LIVE_BLOCKS), live),
+        ((Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS), leaked),
+    ):
+        for place, metric in enumerate(metrics):
+            snapshot.columns[metric] = Column(sums.keys(), (amounts[place] for amounts in sums.values()))
+            snapshot.totals[metric] = sum(amounts[place] for amounts in sums.values())
+    return snapshot
