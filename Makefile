@@ -1,0 +1,73 @@
+# leakrun: `make demo` shows it at work, `make test` tests it; each first installs what is missing.
+#
+#   NO_APT=1              install no native tools
+#   PYTHON=python3.12     the Python (3.11 or newer) that .venv is made with
+#   APP=./app ARGS="..."  the program of one's own, for `make leak`; PROFILE=massif, heapprofile ... (default: memcheck)
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+EXAMPLES := examples/c_leaks
+LEAKRUN ?= $(BIN)/leakrun
+DEMO ?= $(EXAMPLES)/bin/early_return 4
+
+help:
+	@echo "make demo     leakrun under memcheck, massif and heapprofile on a leaking C program"
+	@echo "make test     all tests"
+	@echo "make check    ruff, mypy --strict, import order"
+	@echo "make bench    the measurements in tests/bench_*.py"
+	@echo "make leak APP=./app ARGS=\"...\" PROFILE=massif    your own program"
+	@echo "make setup    native tools (apt, where they are missing) and $(VENV); the others do it first"
+	@echo "make examples, make clean"
+
+# ---- What is needed
+
+setup: native-tools $(INSTALLED)
+
+native-tools:
+	@.ci/native-tools
+
+# The build tools are installed first and used as they are, so that they too are the versions in constraints.txt.
+$(INSTALLED): pyproject.toml constraints.txt | native-tools
+	@python=$$(.ci/find-python $(PYTHON)) && echo "making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+examples: | setup
+	@$(MAKE) --no-print-directory -C $(EXAMPLES)
+
+# ---- Use
+
+# The exit code 9 is asked for when something leaks or grows, and it must: the demo fails where leakrun sees nothing.
+demo: setup examples
+	@for profile in memcheck massif heapprofile; do \
+	    printf '\n$$ leakrun -p %s %s\n' $$profile '$(DEMO)'; \
+	    $(LEAKRUN) -p $$profile --error-exitcode 9 $(DEMO); code=$$?; \
+	    [ $$code = 9 ] || { echo "make demo: the leak was not found under $$profile (exit code $$code)" >&2; exit 1; }; \
+	done
+
+include examples/leakrun.mk
+leak $(LEAKRUN_TARGETS): | setup
+
+# ---- Development
+
+test: setup
+	$(BIN)/python -m pytest -q $(TESTS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: setup
+	@for script in $$(find tests -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(MAKE) --no-print-directory -C $(EXAMPLES) clean
+
+.PHONY: help setup native-tools examples demo test check bench clean
+.DEFAULT_GOAL := help
