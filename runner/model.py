@@ -198,13 +198,17 @@ class HeapSummary:
 
 
 class Mapping(NamedTuple):
-    """One executable mapping of a process: where which part of which file was."""
+    """One executable mapping of a process: where which part of which file was.
+
+    deleted   the file was removed or replaced while it was mapped: what is at `path` now is another one
+    """
 
     start: int
     end: int
     offset: int
     path: str
     build_id: str = ""
+    deleted: bool = False
 
 
 @dataclass(slots=True)

@@ -1,0 +1,235 @@
+"""gperftools' heap profile, the text that tcmalloc's heap profiler dumps.
+
+    heap profile:   1000:   112000 [  2011:   228504] @ heapprofile       live blocks: live bytes [allocated blocks: bytes]
+      1000:   112000 [  1000:   112000] @ 0x564192b9f1a7 0x564192b9f256   the same for each stack, return addresses, leaf first
+
+    MAPPED_LIBRARIES:
+    564192b9f000-564192ba0000 r-xp 00001000 00:00 2172448     /path/of/program
+
+Written by gperftools' src/heap-profile-table.cc; https://gperftools.github.io/gperftools/heapprofile.html. Where the header
+ends in heap_v2/RATE or heap/RATE the figures are samples, one for about each RATE bytes, and are scaled here as pprof scales them.
+Frames are left as addresses with the path of the file that was mapped there; `symbols` names them.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.formats.proc_maps import MappingIndex, parse_maps
+from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, TimeUnit
+
+FORMAT = "gperftools heap profile (tcmalloc)"
+
+_COUNTS = rb"\s*(\d{1,18}):\s*(\d{1,18})\s*\[\s*(\d{1,18}):\s*(\d{1,18})\]\s*@"
+_HEADER = re.compile(rb"heap profile:" + _COUNTS + rb"\s*(\S*)\s*")
+_STACK = re.compile(_COUNTS + rb"((?:\s+0x[0-9a-f]{1,16})*)\s*", re.IGNORECASE)
+_RATE = re.compile(r"heap(_v2)?/(\d{1,12})(?:\*(\d{1,6}))?$")
+_MAPS = b"MAPPED_LIBRARIES:"
+_METRICS = (Metric.LIVE_BLOCKS, Metric.LIVE_BYTES, Metric.ALLOCATED_BLOCKS, Metric.ALLOCATED_BYTES)  # in the order of the text
+
+_Counts = tuple[int, int, int, int]
+
+
+def sniff(head: bytes) -> bool:
+    """Whether `head` is the start of such a dump. jemalloc's own text (heap_v2/RATE in its first line) is not."""
+    return head.lstrip().startswith(b"heap profile:")
+
+
+def read(stream: BinaryIO, name: str) -> Recording:
+    """What one dump says: one snapshot."""
+    reader = _SeriesReader(TimeUnit.SNAPSHOTS)
+    reader.add(stream.read(), name, 0.0)
+    return reader.finish()
+
+
+def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
+    """What the dumps of one process say, with the seconds since its start when each was written; None where that is not known.
+
+    Then only the order counts, which is the one given. A dump that can't be read is a flaw of the recording.
+    """
+    files = list(files)
+    known = [time for _, time in files if time is not None]
+    timed = len(known) == len(files)
+    reader = _SeriesReader(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
+    ordered = sorted(zip(known, (path for path, _ in files), strict=True)) if timed else enumerate(path for path, _ in files)
+    for time, path in ordered:
+        try:
+            reader.add(path.read_bytes(), path.name, float(time))
+        except OSError as error:
+            reader.recording.flaws.append(f"{path.name}: can't be read: {error.strerror}")
+    return reader.finish()
+
+
+@dataclass(slots=True)
+class _Dump:
+    """A dump's text taken apart: for each stack its counts and the text of its addresses."""
+
+    header: _Counts | None
+    kind: str
+    counts: list[_Counts] = field(default_factory=list)
+    tails: list[bytes] = field(default_factory=list)
+    mappings: list[Mapping] = field(default_factory=list)
+    flaws: list[str] = field(default_factory=list)
+
+
+def _take_apart(data: bytes) -> _Dump:
+    body, maps_word, maps = data.partition(_MAPS)
+    first, *lines = body.lstrip().split(b"\n")
+    header = _HEADER.fullmatch(first)
+    dump = _Dump(_numbers(header) if header else None, header[5].decode("latin-1") if header else "")
+    if not header:
+        dump.flaws.append("its first line, which has the totals, is cut or damaged")
+    if not maps_word:
+        dump.flaws.append("it is cut: the list of mapped libraries is missing, by which addresses are named")
+        del lines[-1:]  # empty, or cut, and then its last address may be half an address
+    elif not maps.endswith(b"\n"):
+        dump.flaws.append("it is cut within the list of mapped libraries")
+    damaged = 0
+    for line in lines:
+        match = _STACK.fullmatch(line)
+        if match:
+            dump.counts.append(_numbers(match))
+            dump.tails.append(match[5])
+        elif line.strip():
+            damaged += 1
+    if damaged:
+        dump.flaws.append(f"{damaged} of its lines can't be read")
+    dump.mappings = parse_maps(maps)
+    return dump
+
+
+def _sums(counts: list[_Counts]) -> _Counts:
+    return sum(c[0] for c in counts), sum(c[1] for c in counts), sum(c[2] for c in counts), sum(c[3] for c in counts)
+
+
+def _numbers(match: re.Match[bytes]) -> _Counts:
+    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+
+
+class _SeriesReader:
+    """Adds dumps to one recording. The same stack's text recurs in each dump and is taken apart once."""
+
+    def __init__(self, unit: TimeUnit) -> None:
+        self.recording = Recording(tool="heapprofile", time_unit=unit)
+        self.mapped: list[Mapping] | None = None  # by the last dump
+        self.index = MappingIndex(())
+        self.stack_ids: dict[bytes, int] = {}  # valid as long as the mappings are the same
+        self.frame_ids: dict[bytes, int] = {}
+        self.rates: set[str] = set()
+        self.unlisted: list[tuple[float, str, int, int]] = []  # share, name, listed bytes, all bytes
+
+    def add(self, data: bytes, name: str, time: float) -> None:
+        dump = _take_apart(data)
+        self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
+        self._map(dump.mappings)
+        self._note_unlisted(dump, name)
+        self._scale(dump)
+        stack_ids = [self._stack_id(tail) for tail in dump.tails]
+        snapshot = Snapshot(time, dict(zip(_METRICS, dump.header or _sums(dump.counts), strict=True)), label=name)
+        snapshot.columns = _columns(stack_ids, dump.counts)
+        self.recording.snapshots.append(snapshot)
+
+    def finish(self) -> Recording:
+        recording = self.recording
+        if not recording.snapshots and not recording.flaws:
+            recording.flaws.append("there is no dump")
+        recording.complete = not recording.flaws
+        if self.unlisted:
+            recording.limits.append(self._say_unlisted())
+        recording.limits += [f"sampled by tcmalloc ({rate}): the figures are estimates" for rate in sorted(self.rates)]
+        return recording
+
+    def _map(self, mappings: list[Mapping]) -> None:
+        """From here on addresses are in these mappings, or where these have none, in those of earlier dumps: a library that is
+        unloaded leaves its blocks behind."""
+        if mappings == self.mapped:
+            return
+        self.mapped = mappings
+        earlier = self.recording.mappings
+        new = set(mappings)
+        earlier[:] = [mapping for mapping in earlier if mapping not in new] + mappings
+        self.index = MappingIndex(earlier)
+        self.stack_ids, self.frame_ids = {}, {}
+
+    def _stack_id(self, tail: bytes) -> int:
+        known = self.stack_ids.get(tail)
+        if known is None:
+            known = self.recording.table.stack_id(tuple([self._frame_id(word) for word in tail.split()] or [self._no_frame()]))
+            self.stack_ids[tail] = known
+        return known
+
+    def _frame_id(self, word: bytes) -> int:
+        known = self.frame_ids.get(word)
+        if known is None:
+            address = int(word, 16)
+            mapping = self.index.find(max(address - 1, 0))  # the call is in the mapping; the return address may be at its end
+            known = self.recording.table.frame_id(Frame(address=address, module=mapping.path if mapping else None))
+            self.frame_ids[word] = known
+        return known
+
+    def _no_frame(self) -> int:
+        return self.recording.table.frame_id(Frame())
+
+    def _note_unlisted(self, dump: _Dump, name: str) -> None:
+        sums = _sums(dump.counts)
+        for index in (1, 3):
+            listed, total = sums[index], dump.header[index] if dump.header else 0
+            if listed < total:
+                self.unlisted.append((1 - listed / total, name, listed, total))
+
+    def _say_unlisted(self) -> str:
+        share, name, listed, total = max(self.unlisted)
+        dumps = len({each[1] for each in self.unlisted})
+        return (
+            f"tcmalloc cuts a dump's text at 1 MiB: {dumps} of {len(self.recording.snapshots)} lack their last stacks; "
+            f"{name} lists {listed} of {total} bytes ({100 * share:.1f} % are missing)"
+        )
+
+    def _scale(self, dump: _Dump) -> None:
+        sampled = _RATE.search(dump.kind)
+        rate = int(sampled[2]) * int(sampled[3] or 1) if sampled else 0
+        if sampled is None or rate <= 1:
+            return
+        self.rates.add(dump.kind)
+        scale = _scale_v2 if sampled[1] else _scale_v1
+        dump.counts = [(*scale(c[0], c[1], rate), *scale(c[2], c[3], rate)) for c in dump.counts]
+        dump.header = _sums(dump.counts)
+
+
+def _scale_v2(blocks: int, size: int, rate: int) -> tuple[int, int]:
+    """A Poisson sample of mean `rate` bytes catches a block of n bytes with the probability 1 - exp(-n / rate)."""
+    if not blocks or not size:
+        return 0, 0
+    factor = 1 / -math.expm1(-(size / blocks) / rate)
+    return round(blocks * factor), round(size * factor)
+
+
+def _scale_v1(blocks: int, size: int, rate: int) -> tuple[int, int]:
+    """Blocks smaller than `rate` were caught with the probability n / rate."""
+    if not blocks or not size:
+        return 0, 0
+    factor = max(rate / (size / blocks), 1.0)
+    return round(blocks * factor), round(size * factor)
+
+
+def _columns(stack_ids: list[int], counts: list[_Counts]) -> dict[Metric, Column]:
+    """The columns of one snapshot; stacks that have none of a metric are left out of it."""
+    if len(set(stack_ids)) < len(stack_ids):
+        stack_ids, counts = _merged(stack_ids, counts)
+    columns: dict[Metric, Column] = {}
+    for index, metric in enumerate(_METRICS):
+        kept = [(stack_id, each[index]) for stack_id, each in zip(stack_ids, counts, strict=True) if each[index]]
+        columns[metric] = Column((pair[0] for pair in kept), (pair[1] for pair in kept))
+    return columns
+
+
+def _merged(stack_ids: list[int], counts: list[_Counts]) -> tuple[list[int], list[_Counts]]:
+    """Each stack once: with HEAP_PROFILE_MMAP one may stand for blocks and for mappings."""
+    sums: dict[int, _Counts] = {}
+    for stack_id, (a, b, c, d) in zip(stack_ids, counts, strict=True):
+        w, x, y, z = sums.get(stack_id, (0, 0, 0, 0))
+        sums[stack_id] = (a + w, b + x, c + y, d + z)
+    return list(sums), list(sums.values())
