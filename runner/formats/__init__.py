@@ -1,1 +1,65 @@
-"""One pure module per file format: bytes in, Recording out."""
+"""Readers and writers of native files: one pure module for each format.
+
+A module that reads a format has `FORMAT` (its name for people), `sniff(head)` and `read(stream, name)`:
+
+    sniff(head: bytes) -> bool                        is it mine? `head` is the first 64 KiB of the file
+    read(stream: BinaryIO, name: str) -> Recording    what it says; `name` is for messages
+
+"Not mine" and "broken" are two things: a file that is cut or damaged gives a recording that keeps what could be
+read, with `complete` False and `flaws` that say what is missing. Modules are found by walking this package.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from runner.errors import ErrorKind, LeakrunError
+from runner.model import Recording, check_valid
+
+HEAD_BYTES = 64 * 1024
+
+
+def readers() -> list[ModuleType]:
+    """The modules of this package that read a format, sorted by name."""
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [module for module in modules if hasattr(module, "sniff")]
+
+
+def recognise(head: bytes) -> ModuleType | None:
+    """The module that reads the format that `head`, the first 64 KiB of a file, is of; None for an unknown one."""
+    return next((module for module in readers() if module.sniff(head)), None)
+
+
+def read_file(path: Path) -> Recording:
+    """What a native file says, its format recognised by its content.
+
+    Raises LeakrunError(USAGE) where it can't be opened or is of no known format.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+            module = recognise(head)
+            if module is None:
+                raise _unknown(path, head)
+            stream.seek(0)
+            recording: Recording = module.read(stream, path.name)
+    except OSError as error:
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{path}: can't be read: {error.strerror}", "name a file that a profiler wrote"
+        ) from error
+    except ValueError as error:  # a NUL in the path
+        raise LeakrunError(ErrorKind.USAGE, f"{str(path)!r}: not a path: {error}", "name a file that a profiler wrote") from error
+    check_valid(recording)
+    return recording
+
+
+def _unknown(path: Path, head: bytes) -> LeakrunError:
+    known = ", ".join(module.FORMAT for module in readers())
+    if not head:
+        return LeakrunError(
+            ErrorKind.USAGE, f"{path}: an empty file", "the profiler wrote nothing: did the program run to its end?"
+        )
+    hint = "decompress it first" if head[:2] == b"\x1f\x8b" or head[:4] == b"\x28\xb5\x2f\xfd" else f"leakrun reads: {known}"
+    return LeakrunError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", hint)

@@ -1,0 +1,277 @@
+"""massif's output: the file at exit, vgdb's detailed_snapshot and all_snapshots, and an xtree written with a name in .ms.
+
+The format is what ms_print reads (valgrind's massif/ms_main.c and coregrind/m_xtree.c write it): a head of `desc:`, `cmd:`
+and `time_unit:`, then sections set apart by `#-----------`: one with `snapshot=N`, one with its time, its sizes in bytes
+and its tree. A row of a tree is `n<children>: <bytes> <frame>`, indented by depth. Below the root the first level is
+where memory was allocated and the deepest is `main`, so a path read downwards is a stack, leaf first. A node's bytes are
+the sum of its children's, so only rows without children carry bytes here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from runner.formats._valgrind import CHUNK_BYTES, LONGEST_ROW, add_flaw, amount_of, parse_frame, text_of, with_inlined_marked
+from runner.model import BELOW_THRESHOLD, Column, FindingKind, Metric, Recording, Snapshot, TimeUnit
+
+FORMAT = "massif.out"
+
+_SEPARATOR = b"#-----------"
+_SEPARATOR_ROW = _SEPARATOR + b"\n"
+_HEAD = re.compile(rb"(desc: .*\n)+cmd: .*\ntime_unit: (i|ms|B)$", re.MULTILINE)
+_UNITS = {"i": TimeUnit.INSTRUCTIONS, "ms": TimeUnit.SECONDS, "B": TimeUnit.BYTES}
+_MILLISECONDS = 1000
+_SIZES = (("mem_heap_B", Metric.LIVE_BYTES), ("mem_heap_extra_B", Metric.HEAP_EXTRA_BYTES), ("mem_stacks_B", Metric.STACK_BYTES))
+# An xtree has one "snapshot" for each kind of amount, named in the root of its tree.
+_XTREE_METRICS = {
+    "curB": Metric.LIVE_BYTES,
+    "curBk": Metric.LIVE_BLOCKS,
+    "totB": Metric.ALLOCATED_BYTES,
+    "totBk": Metric.ALLOCATED_BLOCKS,
+}
+_XTREE_ROOT = re.compile(r"(\w+) : [\w ]+")
+# One expression for all rows of a chunk: a snapshot's tree can have ten thousand rows, and so its speed is the reader's.
+_TREE_ROW = re.compile(rb"^( *)n(0?)[0-9]*: ([0-9]+) (.*)$", re.MULTILINE)
+_BELOW = re.compile(rb"in [0-9]+ places?, (all )?below massif's threshold.*")
+_DEFAULT_THRESHOLD = 1.0
+_DEFAULT_DEPTH = 30
+_DEEPEST = 4096  # massif's own --depth goes to 200, before inlined frames
+_MOST_DIGITS = 18
+_DEFAULT_NAME = re.compile(r"massif\.out\.([0-9]{1,9})")
+
+
+class _DamageError(ValueError):
+    """A snapshot is not as massif writes it; the message says what is wrong with it."""
+
+
+def sniff(head: bytes) -> bool:
+    """True for massif's output; also for one that was cut within its first three lines."""
+    return _HEAD.match(head) is not None or (len(head) < 4096 and head.startswith(b"desc: ") and b"\ncmd: " in head)
+
+
+def read(stream: BinaryIO, name: str) -> Recording:
+    """One recording with every snapshot. Times are seconds, instructions or bytes allocated, as `time_unit:` says."""
+    return _Reader(stream, name).recording()
+
+
+class _Source:
+    """A stream, taken row by row where it is sparse and in blocks of rows where it is dense."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._data = b""
+        self._at = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """At the end of the stream: something stands behind the last row end."""
+        return self._at < len(self._data)
+
+    def row(self) -> bytes | None:
+        """The next row without its end; None where there is no whole one."""
+        while (end := self._data.find(b"\n", self._at)) < 0:
+            if not self._more():
+                return None
+        row = self._data[self._at : end]
+        self._at = end + 1
+        return row
+
+    def rows_to_separator(self) -> Iterator[bytes]:
+        """Blocks of whole rows with their ends, up to the next separator, which is taken too, or the stream's end."""
+        while (end := self._data.find(_SEPARATOR_ROW, self._at)) < 0:
+            whole = self._data.rfind(b"\n", self._at) + 1
+            if whole:
+                yield self._data[self._at : whole]
+                self._at = whole
+            if not self._more():
+                return
+        block = self._data[self._at : end]
+        self._at = end + len(_SEPARATOR_ROW)
+        yield block
+
+    def _more(self) -> bool:
+        chunk = self._stream.read(CHUNK_BYTES)
+        rest = self._data[self._at :]
+        self._data = rest[:LONGEST_ROW] + chunk  # no tool writes a longer row: memory is bounded on any file
+        self._at = 0
+        return bool(chunk)
+
+
+class _Reader:
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        default_name = _DEFAULT_NAME.fullmatch(name)
+        self._source = _Source(stream)
+        self._recording = Recording("massif", pid=int(default_name[1]) if default_name else None)
+        self._frame_ids: dict[bytes, int] = {}
+        self._path = [0] * _DEEPEST
+        self._depth = _DEFAULT_DEPTH
+        self._xtree = False
+
+    def recording(self) -> Recording:
+        recording, source = self._recording, self._source
+        self._read_head()
+        while (row := source.row()) is not None:
+            if row == _SEPARATOR:
+                continue
+            try:
+                self._read_snapshot(row)
+            except _DamageError as damage:
+                add_flaw(recording, f"snapshot {len(recording.snapshots)}: {damage}")
+                for _ in source.rows_to_separator():
+                    pass
+        if source.unfinished:
+            add_flaw(recording, "the file is cut: its last line has no end")
+        self._judge()
+        recording.table = with_inlined_marked(recording.table)
+        return recording
+
+    def _read_head(self) -> None:
+        values: dict[str, str] = {}
+        while (row := self._source.row()) not in (None, _SEPARATOR):
+            key, _, value = text_of(row or b"").partition(": ")
+            values[key] = f"{values[key]} {value}" if key in values else value
+        self._recording.command = values.get("cmd", "").split()
+        unit = values.get("time_unit", "")
+        if unit in _UNITS:
+            self._recording.time_unit = _UNITS[unit]
+        else:
+            add_flaw(self._recording, "the head does not give the unit of time")
+        self._note_options(values.get("desc", ""))
+
+    def _note_options(self, described: str) -> None:
+        options = dict(word.removeprefix("--").partition("=")[::2] for word in described.split() if word.startswith("--"))
+        self._xtree = described.startswith("xtree")
+        self._depth = amount_of(options.get("depth")) or _DEFAULT_DEPTH
+        if options.get("pages-as-heap") == "yes":
+            self._recording.growth_kind = FindingKind.MAPPING_GROWTH
+        threshold = _percentage(options.get("threshold"))
+        if threshold > 0 and not self._xtree:
+            self._recording.limits.append(
+                f"massif sums up places with less than {threshold:g} % of a snapshot's bytes (--threshold): they have no names"
+            )
+
+    def _read_snapshot(self, row: bytes) -> None:
+        number = _value(row, "snapshot")
+        if self._source.row() != _SEPARATOR:
+            raise _DamageError("no separator follows its number")
+        time = self._amount("time")
+        totals = {metric: self._amount(key) for key, metric in _SIZES}
+        tree = _value(self._source.row(), "heap_tree")
+        snapshot = Snapshot(time, totals, label=f"snapshot {number}", peak=tree == "peak")
+        if self._recording.time_unit is TimeUnit.SECONDS:
+            snapshot.time = time / _MILLISECONDS
+        if self._recording.snapshots and snapshot.time < self._recording.snapshots[-1].time:
+            raise _DamageError("its time is before that of the one before it")
+        if tree == "empty":
+            self._recording.snapshots.append(snapshot)
+        elif tree in ("detailed", "peak"):
+            self._read_tree(snapshot)
+        else:
+            raise _DamageError("its kind is unknown")
+
+    def _read_tree(self, snapshot: Snapshot) -> None:
+        """Takes the tree that follows. A damaged one is kept only where there is no other, since its sums are too small."""
+        recording = self._recording
+        root = _TREE_ROW.fullmatch(self._source.row() or b"")
+        blocks = self._source.rows_to_separator()
+        amounts: dict[int, int] = {}
+        try:
+            self._read_rows(root, blocks, amounts)
+        except _DamageError as damage:
+            add_flaw(recording, f"{snapshot.label}: {damage}")
+            for _ in blocks:
+                pass
+            if any(earlier.columns for earlier in recording.snapshots):
+                amounts.clear()
+        metric = _metric_of(root)
+        if metric is not None:
+            self._append(snapshot, metric, Column(amounts.keys(), amounts.values()))
+
+    def _read_rows(self, root: re.Match[bytes] | None, blocks: Iterator[bytes], amounts: dict[int, int]) -> None:
+        if root is None or root[1] or len(root[3]) > _MOST_DIGITS:
+            raise _DamageError("its tree has no root")
+        expected = int(root[3])
+        for block in blocks:
+            self._add_rows(block, amounts)
+        if root[2] and expected:  # the root is all that there is
+            amounts[self._recording.table.intern([BELOW_THRESHOLD])] = expected
+        found = sum(amounts.values())
+        if found != expected:
+            raise _DamageError(f"its tree adds up to {found} of {expected} bytes: the file is cut or damaged")
+
+    def _add_rows(self, block: bytes, amounts: dict[int, int]) -> None:
+        """Adds what the leaves of these rows hold to `amounts`, by stack id. The reader's speed is this function's."""
+        rows = _TREE_ROW.findall(block)
+        if len(rows) != block.count(b"\n"):
+            raise _DamageError("rows that are none stand in its tree")
+        known, stack_id, path = self._frame_ids.get, self._recording.table.stack_id, self._path
+        for indent, leaf, size, described in rows:
+            frame_id = known(described)
+            if frame_id is None:
+                frame_id = self._new_frame(described)
+            depth = len(indent)
+            if depth >= _DEEPEST:
+                raise _DamageError("its tree is too deep")
+            path[depth] = frame_id
+            if leaf and size != b"0":
+                if len(size) > _MOST_DIGITS:
+                    raise _DamageError("a row holds more bytes than there can be")
+                stack = stack_id(tuple(path[1 : depth + 1]))
+                amounts[stack] = amounts.get(stack, 0) + int(size)
+
+    def _new_frame(self, described: bytes) -> int:
+        frame = BELOW_THRESHOLD if _BELOW.fullmatch(described) else parse_frame(text_of(described))
+        if frame is None:
+            raise _DamageError("a row of its tree has no frame")
+        return self._frame_ids.setdefault(described, self._recording.table.frame_id(frame))
+
+    def _append(self, snapshot: Snapshot, metric: Metric, column: Column) -> None:
+        """Appends the snapshot; one of an xtree that speaks of the same moment is merged into the one before."""
+        snapshots = self._recording.snapshots
+        if self._xtree:
+            snapshot.totals = {metric: snapshot.totals[Metric.LIVE_BYTES]}
+        snapshot.columns[metric] = column
+        if self._xtree and snapshots and snapshots[-1].time == snapshot.time and metric not in snapshots[-1].columns:
+            snapshots[-1].totals |= snapshot.totals
+            snapshots[-1].columns |= snapshot.columns
+        else:
+            snapshots.append(snapshot)
+
+    def _amount(self, key: str) -> int:
+        amount = amount_of(_value(self._source.row(), key))
+        if amount is None:
+            raise _DamageError(f"{key} is not a number")
+        return amount
+
+    def _judge(self) -> None:
+        """Says what the whole file leaves open."""
+        recording = self._recording
+        if not recording.snapshots:
+            add_flaw(recording, "the file holds no snapshot")
+        elif not any(snapshot.totals.get(Metric.LIVE_BYTES) for snapshot in recording.snapshots):
+            recording.flaws.append("massif saw no allocation: is the program static, or does it bring an allocator of its own?")
+        if any(len(stack) >= self._depth for stack in recording.table.stacks):
+            recording.limits.append(f"stacks are cut at {self._depth} calls (--depth)")
+
+
+def _value(row: bytes | None, key: str) -> str:
+    """The value of a `key=value` row."""
+    if row is None:
+        raise _DamageError("the file ends in it")
+    found, equals, value = text_of(row).partition("=")
+    if found != key or not equals:
+        raise _DamageError(f"{key}= is missing")
+    return value
+
+
+def _metric_of(root: re.Match[bytes] | None) -> Metric | None:
+    """What a tree's amounts are: live bytes, or what an xtree names; None for what the model has no word for."""
+    named = _XTREE_ROOT.fullmatch(text_of(root[4])) if root is not None else None
+    return _XTREE_METRICS.get(named[1]) if named is not None else Metric.LIVE_BYTES
+
+
+def _percentage(text: str | None) -> float:
+    try:
+        return float(text) if text is not None else _DEFAULT_THRESHOLD
+    except ValueError:
+        return _DEFAULT_THRESHOLD
