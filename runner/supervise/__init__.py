@@ -1,1 +1,6 @@
 """The process supervisor: launch, signals, timers, children, sampling. It knows no tool."""
+
+from runner.supervise.session import run
+from runner.supervise.terms import Places, Progress
+
+__all__ = ["Places", "Progress", "run"]

@@ -1,0 +1,158 @@
+"""What /proc says of a process: proc(5). A process that is gone or closed to us is None or empty, never an exception."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Stat(NamedTuple):
+    """Some fields of /proc/PID/stat. Times are in clock ticks, `start_ticks` since the boot."""
+
+    state: str
+    parent_pid: int
+    group: int
+    session: int
+    cpu_ticks: int
+    threads: int
+    start_ticks: int
+
+    @property
+    def ended(self) -> bool:
+        """Nothing of it runs any more. (A leader that has left its threads behind is a zombie too, and lives.)"""
+        return self.state in "ZX" and self.threads <= 1
+
+    @property
+    def stopped(self) -> bool:
+        """It is stopped by a signal, and acts on none but CONT and KILL."""
+        return self.state == "T"
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def read_bytes(path: str) -> bytes | None:
+    """The whole of a /proc file; None where it can't be read."""
+    try:
+        return _read(path)
+    except OSError:
+        return None
+
+
+def stat(pid: int) -> Stat | None:
+    """The fields we need of a process; None when there is no such process."""
+    text = read_bytes(f"/proc/{pid}/stat")
+    if not text or b")" not in text:
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()  # the name before may hold spaces and parentheses; fields[0] is field 3
+    return Stat(
+        state=fields[0].decode("ascii"),
+        parent_pid=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
+        threads=int(fields[17]),
+        start_ticks=int(fields[19]),
+    )
+
+
+def children(pid: int) -> list[int]:
+    """The pids of the children that any thread of `pid` has now."""
+    try:
+        with os.scandir(f"/proc/{pid}/task") as entries:
+            threads = [entry.name for entry in entries]
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        found.extend(map(int, (read_bytes(f"/proc/{pid}/task/{thread}/children") or b"").split()))
+    return found
+
+
+def command(pid: int) -> list[str]:
+    """The command line, with bytes that are no UTF-8 escaped as surrogates; empty for a zombie."""
+    text = read_bytes(f"/proc/{pid}/cmdline") or b""
+    return [os.fsdecode(word) for word in text.rstrip(b"\0").split(b"\0")] if text.strip(b"\0") else []
+
+
+def executable(pid: int) -> str:
+    """The file that the process runs; empty where it can't be told."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
+def maps(pid: int) -> bytes:
+    """The text of /proc/PID/maps; empty where there is none. Raises PermissionError where it is closed to us."""
+    try:
+        return _read(f"/proc/{pid}/maps")
+    except PermissionError:
+        raise
+    except OSError:
+        return b""
+
+
+def mapped_paths(maps_text: bytes) -> list[bytes]:
+    """The paths in a text of /proc/PID/maps, in its order, repeated ones kept once."""
+    paths = (line.split(None, 5)[5:] for line in maps_text.splitlines())
+    return list(dict.fromkeys(path[0] for path in paths if path and path[0].startswith(b"/")))
+
+
+def catches(pid: int, signum: int) -> bool:
+    """The process has a handler for the signal: SigCgt of /proc/PID/status."""
+    for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
+        if line.startswith(b"SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
+
+
+class Memory(NamedTuple):
+    """Bytes from /proc/PID/statm and status: resident now, the most it ever was, and the main thread's stack."""
+
+    rss: int
+    peak: int
+    stack: int
+
+
+def memory(pid: int) -> Memory | None:
+    """The cheap figures; None for a process that has none (gone, zombie, kernel thread)."""
+    wanted = {b"VmRSS": 0, b"VmHWM": 0, b"VmStk": 0}
+    seen = False
+    for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
+        name, _, rest = line.partition(b":")
+        if name in wanted:
+            wanted[name] = int(rest.split()[0]) * 1024
+            seen = True
+    if not seen:
+        return None
+    statm = (read_bytes(f"/proc/{pid}/statm") or b"").split()
+    rss = int(statm[1]) * PAGE if len(statm) > 1 else wanted[b"VmRSS"]
+    return Memory(rss, wanted[b"VmHWM"], wanted[b"VmStk"])
+
+
+class Rollup(NamedTuple):
+    """Bytes from /proc/PID/smaps_rollup, which walks the page tables and is not cheap."""
+
+    pss: int
+    anonymous: int
+
+
+def rollup(pid: int) -> Rollup | None:
+    """The dear figures; None where they can't be read."""
+    fields: dict[bytes, int] = {}
+    for line in (read_bytes(f"/proc/{pid}/smaps_rollup") or b"").splitlines():
+        name, _, rest = line.partition(b":")
+        if name in (b"Pss", b"Anonymous"):
+            fields[name] = int(rest.split()[0]) * 1024
+    return Rollup(fields[b"Pss"], fields[b"Anonymous"]) if len(fields) == 2 else None

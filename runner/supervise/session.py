@@ -1,0 +1,364 @@
+"""One supervised run: a single thread that waits for signals and deadlines, and puts the parts together."""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+
+from runner.errors import LeakrunError
+from runner.plan import EventKind, LaunchPlan, Outcome
+from runner.supervise import proc, signals
+from runner.supervise.family import Family, Member, subreaper
+from runner.supervise.keep import MapsKeeper, Sampler
+from runner.supervise.launch import launch
+from runner.supervise.output import RawOutput
+from runner.supervise.schedule import Pace, look_interval, sample_interval
+from runner.supervise.shots import Snapshots
+from runner.supervise.signals import Held
+from runner.supervise.stop import Deed, Rung, StopSequence
+from runner.supervise.terms import Journal, Places, Progress
+from runner.supervise.timeline import Timeline
+
+_RSS_MARGIN = 2 << 20  # bytes that a forked Python may have above its parent's peak before exec
+_GROWTH_LOOK = 0.1  # seconds between two looks at the sizes below raw/ while the run is being stopped
+_JOURNAL = 0.2  # seconds at least between two journal entries for snapshots alone
+
+
+def run(
+    plan: LaunchPlan,
+    places: Places,
+    journal: Journal,
+    *,
+    duration: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Start the plan's program, watch it to its end or to ours, and say how it went. Call it from the main thread.
+
+    `journal` is given the outcome so far and the state, "starting", "running" or "stopping", at every change and soon
+    after every snapshot. `duration`: stop the program after so many seconds.
+    Raises LeakrunError when the program can't be started; nothing runs then. Nothing runs either when it returns.
+    """
+    with signals.hold() as held, subreaper():
+        session = _Session(plan, places, journal, duration, progress)
+        session.start(held)
+        try:
+            session.watch(held)
+        finally:
+            session.end()
+        return session.outcome
+
+
+class _Session:
+    """The parts of one run and the loop over them. Times are seconds since the start."""
+
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        places: Places,
+        journal: Journal,
+        duration: float | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.plan = plan
+        self.outcome = Outcome()
+        self.timeline = Timeline()
+        self.output = RawOutput(places.raw)
+        self.maps = MapsKeeper(places.maps)
+        self.sampler = Sampler(places.samples)
+        self.stop = StopSequence(plan.stop)
+        self.family = Family(0, plan.loaded, self.timeline)
+        self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline)
+        self.state = "starting"
+        self._journal, self._progress = journal, progress
+        self._duration = duration
+        self._children_left = True
+        self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
+        self._growth_due = self._progress_due = self._journal_due = 0.0
+        self._active_at = 0.0  # when anything that outlived the main process last used the processor
+        self._activity = -1
+        self._killed: set[tuple[int, int]] = set()
+        self._unwritable: set[str] = set()
+
+    # ---- start and end
+
+    def start(self, held: Held) -> None:
+        """Write what is to be known before the program starts, and start it."""
+        self.outcome.started_at = time.time()
+        self.sampler.open()
+        self._journal(self.outcome, self.state)
+        self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
+        self.outcome.started_at = time.time()
+        self.timeline.origin = time.monotonic()
+        self.outcome.pid = self.family.main_pid = launch(self.plan, held)
+        self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
+        self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
+        self.family.look(self.timeline.now())
+        self._change_state("running")
+
+    def end(self) -> None:
+        """Leave nothing running, whatever happened, and complete the outcome."""
+        self._end_all()
+        self.sampler.close()
+        self._tell_what_is_missing()
+        self._fill_outcome()
+        self.outcome.files = self.output.written_at(self.outcome.started_at)
+
+    def _end_all(self) -> None:
+        """After a normal run there is nothing left to end; after an error of ours the program must not be orphaned."""
+        for signum, patience in ((self.plan.stop.signum, self.plan.stop.grace), (signal.SIGKILL, 5.0)):
+            deadline = time.monotonic() + patience
+            self.family.look(self.timeline.now())
+            for member in self.family.alive():
+                self._send(member, signum)
+            while self._children_left and time.monotonic() < deadline:
+                ended, self._children_left = self.family.reap(self.timeline.now())
+                time.sleep(0 if ended else 0.01)
+
+    def _tell_what_is_missing(self) -> None:
+        for series, why in self.snapshots.never_open():
+            self.timeline.tell(EventKind.NOTE, series.member.pid, f"{series.trigger.name}: never possible: {why}")
+        if self.family.unlisted:
+            self.timeline.tell(EventKind.NOTE, None, f"{self.family.unlisted} more processes are not listed")
+        drift = time.time() - self.outcome.started_at - self.timeline.now()
+        if abs(drift) > 1:
+            self.timeline.tell(
+                EventKind.NOTE, None, f"the date was set by {drift:+.1f} s meanwhile: times of files are off by up to that"
+            )
+
+    # ---- the loop
+
+    def watch(self, held: Held) -> None:
+        """Until nothing of the run is left."""
+        while True:
+            now = self.timeline.now()
+            self._reap(now)
+            self._observe(now)
+            self.snapshots.tick(now, self.sampler.rss_by_pid)
+            self._decide(now)
+            self._report(now)
+            if self._over():
+                return
+            info = held.wait(self._next(now) - self.timeline.now())
+            if info is not None and info.si_signo != signal.SIGCHLD:
+                self._asked_by_signal(info)
+
+    def _over(self) -> bool:
+        if not self._children_left:
+            return True
+        living = self.family.alive()
+        if self.family.main is not None or living:
+            immortal = self.stop.rung == Rung.KILLED and all((m.pid, m.start_ticks) in self._killed for m in living)
+            return immortal and self.timeline.now() > self._growth_due + 5
+        for helper in self.snapshots.helpers.values():
+            helper.kill()
+        return False
+
+    def _next(self, now: float) -> float:
+        """When there is something to do again, should no signal come before."""
+        deadlines = [self._look.due, self._sample.due, self.snapshots.due(now), self.stop.due(self.output.grown_at)]
+        if self._duration is not None and not self.stop.begun:
+            deadlines.append(self._duration)
+        if self.stop.begun or self.family.main is None:
+            deadlines.append(self._growth_due)
+        if self.timeline.fresh:
+            deadlines.append(self._journal_due)
+        return min(deadlines)
+
+    def _reap(self, now: float) -> None:
+        ended, self._children_left = self.family.reap(now)
+        for pid, status in ended.items():
+            if pid in self.snapshots.helpers:
+                self.snapshots.reaped(pid, status)
+            elif pid == self.outcome.pid and self.outcome.code is None and self.outcome.signum is None:
+                self._main_ended(status, now)
+        if ended:
+            self._look.due = now
+
+    def _main_ended(self, status: int, now: float) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self.outcome.code, self.outcome.signum = (code, None) if code >= 0 else (None, -code)
+        text = f"by {signals.name_of(-code)}" if code < 0 else f"with code {code}"
+        self.timeline.tell(EventKind.ENDED, self.outcome.pid, text)
+        self._active_at = now
+        self.family.look(now)
+        living = self.family.alive()
+        if living and not self.stop.begun:
+            self.timeline.tell(
+                EventKind.NOTE, None, f"the program ended and left {len(living)} processes: watched until they end"
+            )
+        self._do(self.stop.main_ended(now), now)
+        self._change_state("stopping")
+
+    def _observe(self, now: float) -> None:
+        if now >= self._look.due:
+            began = time.thread_time()
+            self.family.look(now)
+            self._kill_what_is_left()
+            interval = 0.002 if self.family.young(now) else look_interval(now)
+            self._look.done(now, time.thread_time() - began, interval)
+        if now >= self._sample.due:
+            began = time.thread_time()
+            self._write("samples.csv", lambda: self.sampler.sample(now, self.family))
+            self._sample.done(now, time.thread_time() - began, sample_interval(now))
+        self._keep_maps(now)
+        if now >= self._growth_due and (self.stop.begun or self.family.main is None):
+            self.output.look_for_growth(now)
+            self._growth_due = now + _GROWTH_LOOK
+
+    def _keep_maps(self, now: float) -> None:
+        for member in self.family.departed:
+            self._keep(member)
+        self.family.departed.clear()
+        if now >= self._map.due and not self.family.young(now):
+            began = time.thread_time()
+            self._read_maps()
+            self._map.done(now, time.thread_time() - began, 1.0)
+
+    def _read_maps(self) -> None:
+        for member in self.family.alive():
+            if self.family.read_maps(member):
+                self._keep(member)
+
+    def _keep(self, member: Member) -> None:
+        self._write("maps/", lambda: self.maps.keep(member))
+
+    def _write(self, what: str, write: Callable[[], None]) -> None:
+        """Our own notes must never cost the run: a full disk is said once, and the program goes on."""
+        try:
+            write()
+        except OSError as error:
+            if what not in self._unwritable:
+                self._unwritable.add(what)
+                self.timeline.tell(EventKind.NOTE, None, f"{what} can't be written: {error.strerror or error}")
+
+    # ---- the stop
+
+    def _asked_by_signal(self, info: signal.struct_siginfo) -> None:
+        now = self.timeline.now()
+        from_terminal = info.si_code == signals.SI_KERNEL
+        sender = "the terminal" if from_terminal else f"process {info.si_pid}"
+        self.timeline.tell(EventKind.SIGNAL, None, f"leakrun got {signals.name_of(info.si_signo)} from {sender}")
+        self._ask(signals.STOPPED_BY[info.si_signo], now, delivered=from_terminal and self._in_our_group())
+
+    def _in_our_group(self) -> bool:
+        main = self.family.main
+        stat = proc.stat(main.pid) if main is not None else None
+        return stat is not None and stat.group == os.getpgrp()
+
+    def _ask(self, by: str, now: float, *, delivered: bool = False) -> None:
+        self.output.look_for_growth(now)
+        self._do(self.stop.ask(now, by, delivered=delivered, grown_at=self.output.grown_at), now)
+        self.outcome.stopped_by = self.outcome.stopped_by or self.stop.by
+        self._change_state("stopping")
+
+    def _decide(self, now: float) -> None:
+        if self._duration is not None and now >= self._duration and not self.stop.begun:
+            self._ask("for", now)
+        if self.family.main is None and not self.stop.begun:
+            self._end_idle_rest(now)
+        main_alive = self.family.main is not None
+        busy = self.snapshots.busy
+        self._do(self.stop.tick(now, snapping=busy, grown_at=self.output.grown_at, main_alive=main_alive), now)
+
+    def _end_idle_rest(self, now: float) -> None:
+        """What outlives the main process goes on while it works; one in a session of its own (a daemon) as long as it likes.
+
+        What only hangs there (a fork of a profiled thread can) is ended after a grace.
+        """
+        living = self.family.alive()
+        activity = sum(member.cpu_ticks for member in living)
+        daemon = any(member.session != os.getsid(0) for member in living)
+        if activity != self._activity or daemon:
+            self._activity, self._active_at = activity, now
+        if living and now - max(self._active_at, self.output.grown_at) >= self.plan.stop.grace:
+            text = f"{len(living)} processes outlived the program and did nothing for {self.plan.stop.grace:g} s: ending them"
+            self.timeline.tell(EventKind.NOTE, None, text)
+            self._do(self.stop.end_rest(now), now)
+
+    def _do(self, deeds: list[Deed], now: float) -> None:
+        for deed in deeds:
+            if deed is Deed.SNAPSHOT:
+                self.family.look(now)
+                self._read_maps()
+                self.snapshots.want_last(now)
+            elif deed is Deed.SIGNAL:
+                self.snapshots.drop_wanted()
+                self._signal(self.plan.stop.signum)
+            elif deed is Deed.INTERRUPT:
+                self._signal(signal.SIGINT)
+            elif deed is Deed.TELL:
+                asked = " and ".join(dict.fromkeys(map(signals.name_of, (self.plan.stop.signum, signal.SIGINT))))
+                self.timeline.tell(
+                    EventKind.NOTE, None, f"the program does not end on {asked}: waiting; ask once more to kill it"
+                )
+            elif deed is Deed.SPARE:
+                self.timeline.tell(EventKind.NOTE, None, "not killed yet: it may still be writing; ask again in some seconds")
+            elif deed is Deed.KILL:
+                self._kill_what_is_left()
+
+    def _signal(self, signum: int) -> None:
+        main = self.family.main
+        for member in [main] if main is not None else self.family.alive():
+            self._send(member, signum)
+
+    def _kill_what_is_left(self) -> None:
+        if self.stop.rung < Rung.KILLED:
+            return
+        for member in self.family.alive():
+            if (member.pid, member.start_ticks) not in self._killed:
+                self._killed.add((member.pid, member.start_ticks))
+                self._send(member, signal.SIGKILL)
+
+    def _send(self, member: Member, signum: int) -> None:
+        try:
+            sent = signals.send(member.pid, signum, member.start_ticks)
+            stat = proc.stat(member.pid)
+            if sent and stat is not None and stat.stopped and signum != signal.SIGKILL:
+                signals.send(member.pid, signal.SIGCONT, member.start_ticks)
+        except PermissionError:
+            self.timeline.tell(EventKind.NOTE, member.pid, f"{signals.name_of(signum)} is not permitted: it runs as another user")
+            return
+        if sent:
+            self.timeline.tell(EventKind.SIGNAL, member.pid, f"sent {signals.name_of(signum)}")
+
+    # ---- what others are told
+
+    def _change_state(self, state: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._journal_due = 0.0
+            self._write_journal(self.timeline.now())
+
+    def _report(self, now: float) -> None:
+        if self.timeline.fresh and now >= self._journal_due:
+            self._write_journal(now)
+        if self._progress is not None and now >= self._progress_due:
+            self._progress_due = now + 1.0
+            self._tell_progress(self._progress, now)
+
+    def _write_journal(self, now: float) -> None:
+        self.timeline.fresh = False
+        began = time.monotonic()
+        self._fill_outcome()
+        try:
+            self._journal(self.outcome, self.state)
+        except (OSError, LeakrunError) as error:
+            if "journal" not in self._unwritable:
+                self._unwritable.add("journal")
+                self.timeline.tell(EventKind.NOTE, None, f"the manifest can't be written: {error}")
+        self._journal_due = now + max(_JOURNAL, 50 * (time.monotonic() - began))
+
+    def _fill_outcome(self) -> None:
+        usage = self.family.usage
+        self.outcome.seconds = round(self.timeline.now(), 3)
+        self.outcome.user_seconds, self.outcome.system_seconds = usage.user_seconds, usage.system_seconds
+        self.outcome.max_rss_bytes = usage.max_rss_bytes
+
+    def _tell_progress(self, progress: Callable[[Progress], None], now: float) -> None:
+        shots, living = self.snapshots, len(self.family.alive())
+        note, self.timeline.note = self.timeline.note, ""
+        try:
+            progress(Progress(now, self.sampler.rss, self.sampler.slope, shots.confirmed, shots.missed, living, self.state, note))
+        except OSError:
+            self._progress = None  # the terminal is gone

@@ -1,0 +1,313 @@
+"""All snapshots of a run: which process is due, whether its gate is open, and each attempt until it is proven or missed."""
+
+import fnmatch
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.plan import EventKind, Gate, SendSignal, Trigger
+from runner.supervise import helper, proc, signals
+from runner.supervise.attempt import Attempt, Move, Sighting
+from runner.supervise.family import Family, Member
+from runner.supervise.helper import Helper, fill
+from runner.supervise.output import RawOutput
+from runner.supervise.schedule import snapshot_interval
+from runner.supervise.timeline import Timeline
+
+_POLL = 0.005  # seconds between two looks at a snapshot under way
+_SLOW_POLL = 0.05  # after it has been under way for a second
+_FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
+_LAST_GATE = 0.25
+
+
+def closed(gate: Gate, member: Member) -> str:
+    """Why the process may not be touched yet; empty when it may."""
+    pid = member.pid
+    if member.stopped:
+        return "it is stopped"
+    if gate.exists is not None and not _exists(Path(fill(gate.exists, pid, 0))):
+        return f"{fill(gate.exists, pid, 0)} is not there"
+    if gate.catches is not None and not proc.catches(pid, gate.catches):
+        return f"it does not catch {signals.name_of(gate.catches)}"
+    if gate.mapped is not None:
+        try:
+            paths = proc.mapped_paths(proc.maps(pid))
+        except PermissionError:
+            return "its maps can't be read"
+        if not any(os.fsencode(gate.mapped) in path for path in paths):
+            return f"{gate.mapped} is not mapped in it"
+    return ""
+
+
+def _exists(path: Path) -> bool:
+    """Something has that name. Its last part may be a pattern, since tools put user and host into names; the directory is taken as it is."""
+    try:
+        with os.scandir(path.parent) as entries:
+            return any(entry.name == path.name or fnmatch.fnmatchcase(entry.name, path.name) for entry in entries)
+    except OSError:
+        return False
+
+
+@dataclass(slots=True)
+class Series:
+    """The snapshots of one process by one trigger. Times are seconds since the start."""
+
+    trigger: Trigger
+    member: Member
+    number: int
+    due: float
+    opened: bool = False
+    gate_wait: float = _FIRST_GATE
+    taken: int = 0
+    rss_mark: int | None = None
+    why_closed: str = ""
+
+
+@dataclass(slots=True)
+class Shot:
+    """One attempt under way."""
+
+    series: Series
+    attempt: Attempt
+    number: int
+    pattern: re.Pattern[str]
+    first_arrival: int
+    began: float
+    helper: Helper | None = None
+    seen: Sighting | None = None
+
+
+@dataclass(slots=True)
+class Snapshots:
+    """Drives every trigger of a plan; the timeline gets each confirmed snapshot and each miss."""
+
+    triggers: tuple[Trigger, ...]
+    family: Family
+    output: RawOutput
+    timeline: Timeline
+    confirmed: int = 0
+    missed: int = 0
+    helpers: dict[int, Helper] = field(default_factory=dict)
+    _series: dict[tuple[int, int, str], Series] = field(default_factory=dict)
+    _numbers: dict[tuple[int, str], int] = field(default_factory=dict)
+    _under_way: dict[int, Shot] = field(default_factory=dict)
+    _wanted: list[Series] = field(default_factory=list)
+    _claimed: set[str] = field(default_factory=set)
+    _timers_on: bool = True
+
+    @property
+    def busy(self) -> bool:
+        """Something is under way or asked for."""
+        return bool(self._under_way or self._wanted)
+
+    def want_last(self, now: float) -> None:
+        """From now on only the snapshots before the stop are taken, one of each process."""
+        self._timers_on = False
+        for series in self._all_series(now):
+            if series.trigger.before_stop:
+                self._wanted.append(series)
+
+    def drop_wanted(self) -> None:
+        """The user is in a hurry: forget what was not begun and what is under way."""
+        self._timers_on = False
+        self._wanted.clear()
+        for shot in self._under_way.values():
+            if shot.helper is not None and shot.helper.status is None:
+                shot.helper.kill()
+            self._note(shot.series, "a snapshot under way was given up: the stop was asked for again")
+        self._under_way.clear()
+
+    def tick(self, now: float, rss_by_pid: dict[int, int]) -> None:
+        """Go on with all that is under way, and begin what is due."""
+        for running in self.helpers.values():
+            running.check(now)
+        if self._under_way:
+            self.output.refresh()
+        for pid, shot in list(self._under_way.items()):
+            if self._go_on(shot, now):
+                del self._under_way[pid]
+        self._begin_wanted(now)
+        if self._timers_on:
+            for series in self._all_series(now):
+                if self._is_due(series, now, rss_by_pid):
+                    self._begin(series, now)
+
+    def reaped(self, pid: int, status: int) -> None:
+        """One of our commands has ended, with that status as waitpid gives it."""
+        ended = self.helpers.pop(pid)
+        ended.status = status
+        self.family.helpers.discard(pid)
+        if all(shot.helper is not ended for shot in self._under_way.values()):
+            ended.finish()
+
+    def due(self, now: float) -> float:
+        """When tick() may have something to do."""
+        if self._under_way or self._wanted:
+            began = max((shot.began for shot in self._under_way.values()), default=now)
+            return now + (_POLL if now - began < 1 else _SLOW_POLL)
+        return min((series.due for series in self._series.values()), default=float("inf")) if self._timers_on else float("inf")
+
+    def never_open(self) -> list[tuple[Series, str]]:
+        """For each process whose gate never opened: why."""
+        return [(series, series.why_closed) for series in self._series.values() if not series.opened and series.why_closed]
+
+    def _all_series(self, now: float) -> list[Series]:
+        living = self.family.alive()
+        wanted: dict[tuple[int, int, str], Series] = {}
+        for member in living:
+            for trigger in self.triggers:
+                key = (member.pid, member.start_ticks, trigger.name)
+                wanted[key] = self._series.get(key) or Series(trigger, member, 0, now)
+        for key, series in self._series.items():
+            if key not in wanted and not series.opened and series.why_closed and len(self._series) < 1000:
+                wanted[key] = series  # kept for never_open()
+                series.due = float("inf")
+        self._series = wanted
+        return [series for series in wanted.values() if series.member.alive]
+
+    def _is_due(self, series: Series, now: float, rss_by_pid: dict[int, int]) -> bool:
+        if series.member.pid in self._under_way:
+            return False
+        if not series.opened:
+            return now >= series.due and self._opens(series, now)
+        if series.trigger.rss_step is not None and self._has_grown(series, rss_by_pid):
+            return self._gate_is_open(series)
+        if series.trigger.every is None or now < series.due:
+            return False
+        self._plan_next(series, now)
+        return self._gate_is_open(series)
+
+    def _opens(self, series: Series, now: float) -> bool:
+        """The first time that the gate is open begins the series; that alone is no reason for a snapshot."""
+        if self._gate_is_open(series):
+            series.opened = True
+            self._plan_next(series, now)
+        else:
+            series.due = now + series.gate_wait
+            series.gate_wait = min(series.gate_wait * 1.2, _LAST_GATE)
+        return False
+
+    def _gate_is_open(self, series: Series) -> bool:
+        series.why_closed = closed(series.trigger.gate, series.member)
+        return not series.why_closed
+
+    def _plan_next(self, series: Series, now: float) -> None:
+        trigger = series.trigger
+        if trigger.every is None:
+            series.due = float("inf")
+            return
+        interval = snapshot_interval(trigger.every, trigger.adaptive, series.taken)
+        # From the time when it was due, so that delays don't add up; but never a burst for what was missed.
+        series.due = max(series.due + interval, now + interval / 2)
+
+    def _has_grown(self, series: Series, rss_by_pid: dict[int, int]) -> bool:
+        rss = rss_by_pid.get(series.member.pid)
+        if rss is None:
+            return False
+        if series.rss_mark is None:
+            series.rss_mark = rss
+        if rss < series.rss_mark + (series.trigger.rss_step or 0):
+            return False
+        series.rss_mark = rss
+        return True
+
+    def _begin_wanted(self, now: float) -> None:
+        for series in list(self._wanted):
+            if series.member.pid in self._under_way or self._crowded(series):
+                continue
+            self._wanted.remove(series)
+            if not series.member.alive:
+                continue
+            if self._gate_is_open(series):
+                series.opened = True
+                self._begin(series, now)
+            else:
+                self._note(series, f"no last snapshot: {series.why_closed}")
+
+    def _crowded(self, series: Series) -> bool:
+        """Without {pid} in the proof, two at once could not be told apart."""
+        if "{pid}" in series.trigger.proof.pattern:
+            return False
+        return any(shot.series.trigger is series.trigger for shot in self._under_way.values())
+
+    def _begin(self, series: Series, now: float) -> None:
+        if self._crowded(series):
+            self._wanted.append(series)
+            return
+        key = (series.member.pid, series.trigger.name)
+        series.number = self._numbers[key] = self._numbers.get(key, 0) + 1
+        self.output.refresh()
+        glob = fill(series.trigger.proof.pattern, series.member.pid, series.number)
+        pattern = re.compile(fnmatch.translate(glob))
+        shot = Shot(series, Attempt(series.trigger), series.number, pattern, len(self.output.arrivals), now)
+        self._under_way[series.member.pid] = shot
+        if self._settle(shot, Move.ACT, now):
+            del self._under_way[series.member.pid]
+
+    def _go_on(self, shot: Shot, now: float) -> bool:
+        """True when the attempt is over."""
+        alive = shot.series.member.alive
+        if shot.helper is not None:
+            if shot.helper.status is None:
+                if not alive:
+                    shot.helper.shorten(now + 1.0)
+            else:
+                failure = shot.helper.finish()
+                shot.helper = None
+                if failure:
+                    return self._settle(shot, shot.attempt.failed(failure) if alive else Move.VOID, now)
+        shot.seen = self._sight(shot)
+        move = shot.attempt.see(now, shot.seen, acting=shot.helper is not None, alive=alive)
+        return self._settle(shot, move, now)
+
+    def _settle(self, shot: Shot, move: Move, now: float) -> bool:
+        while move is Move.ACT:
+            failure = self._act(shot, now)
+            shot.attempt.acted(now)
+            move = shot.attempt.failed(failure) if failure else Move.WAIT
+        if move is Move.WAIT:
+            return False
+        pid = shot.series.member.pid
+        if move is Move.CONFIRMED and shot.seen is not None:
+            self._claimed.add(shot.seen.name)
+            self.confirmed += 1
+            shot.series.taken += 1
+            self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, shot.seen.name)
+        elif move is Move.MISSED:
+            self.missed += 1
+            shot.series.taken += 1
+            self.timeline.tell(EventKind.MISS, pid, f"{shot.series.trigger.name}: {shot.attempt.reason}")
+        else:
+            self._note(shot.series, "a snapshot was under way when the process ended")
+        return True
+
+    def _act(self, shot: Shot, now: float) -> str:
+        """Do the trigger's action; the reason when that was not possible."""
+        action, member = shot.series.trigger.action, shot.series.member
+        try:
+            if isinstance(action, SendSignal):
+                gone = not signals.send(member.pid, action.signum, member.start_ticks)
+                return "the process is gone" if gone else ""
+            shot.helper = helper.start(action, member.pid, shot.number, self.output.raw, now)
+        except (OSError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+        self.helpers[shot.helper.pid] = shot.helper
+        self.family.helpers.add(shot.helper.pid)
+        return ""
+
+    def _sight(self, shot: Shot) -> Sighting | None:
+        for name in reversed(self.output.arrivals[shot.first_arrival :]):
+            if name in self._claimed or not shot.pattern.match(name):
+                continue
+            state = self.output.state(name)
+            if state is None:
+                continue
+            before = shot.seen
+            same = before is not None and (before.name, before.size, before.changed) == (name, *state)
+            whole = before.whole if same and before else self.output.holds(name, shot.series.trigger.proof.marker)
+            return Sighting(name, *state, whole)
+        return None
+
+    def _note(self, series: Series, text: str) -> None:
+        self.timeline.tell(EventKind.NOTE, series.member.pid, f"{series.trigger.name}: {text}")

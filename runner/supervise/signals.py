@@ -1,0 +1,90 @@
+"""The signals that leakrun takes for itself while a program runs: blocked, and waited for one at a time.
+
+Blocked signals can't interrupt anything half done, and sigtimedwait tells who sent one, which a handler can't.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from runner.supervise import proc
+
+SI_KERNEL = 0x80  # siginfo's si_code of a signal that the terminal sent: the whole foreground group has had it
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+# The word for who ended the run, in Outcome.stopped_by.
+STOPPED_BY: dict[int, str] = {
+    signal.SIGINT: "interrupt",
+    signal.SIGQUIT: "interrupt",
+    signal.SIGTERM: "terminate",
+    signal.SIGHUP: "terminate",
+}
+
+
+def name_of(signum: int) -> str:
+    """SIGTERM for 15; the number for one that has no name."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The signals held back, and what the program must find as it was before.
+
+    former_mask  the mask that leakrun was started with
+    ignored      signals that leakrun had to stop ignoring for itself
+    """
+
+    held: frozenset[signal.Signals]
+    former_mask: frozenset[int]
+    ignored: frozenset[int]
+
+    def wait(self, seconds: float) -> signal.struct_siginfo | None:
+        """The next signal; None when none came in that time."""
+        return signal.sigtimedwait(self.held, max(0.0, seconds))
+
+
+@contextmanager
+def hold() -> Iterator[Held]:
+    """Hold the stop signals and SIGCHLD back. One that was ignored (nohup, a shell's background job) stays ignored."""
+    wanted = {signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN}
+    held = frozenset(wanted | {signal.SIGCHLD})
+    former_child = signal.getsignal(signal.SIGCHLD)
+    # With SIGCHLD ignored the kernel reaps children by itself, and their exit codes are lost.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    ignored = frozenset({int(signal.SIGCHLD)} if former_child is signal.SIG_IGN else set())
+    try:
+        yield Held(held, frozenset(map(int, former_mask)), ignored)
+    finally:
+        while signal.sigtimedwait(held, 0) is not None:
+            pass  # a second Ctrl-C that came late must not cut off what is still to be written
+        signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
+        signal.signal(signal.SIGCHLD, former_child if former_child is not None else signal.SIG_DFL)
+
+
+def send(pid: int, signum: int, start_ticks: int | None = None) -> bool:
+    """Send a signal to exactly that process: never to another that got its pid since. False when it is gone.
+
+    `start_ticks` is its start time, where known (field 22 of /proc/PID/stat). Raises PermissionError.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if start_ticks is not None:
+            now = proc.stat(pid)
+            if now is None or now.start_ticks != start_ticks:
+                return False
+        signal.pidfd_send_signal(descriptor, signum)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

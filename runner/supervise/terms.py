@@ -1,0 +1,34 @@
+"""What the supervisor's caller gives and gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.plan import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the supervisor writes: directories that exist, and the path of samples.csv."""
+
+    raw: Path
+    maps: Path
+    samples: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note` is the latest thing worth a line."""
+
+    elapsed: float
+    rss: int
+    rss_slope: float
+    snapshots: int
+    misses: int
+    processes: int
+    state: str
+    note: str = ""
+
+
+# Called with the outcome so far and the state: starting, running or stopping.
+Journal = Callable[[Outcome, str], None]

@@ -1,0 +1,33 @@
+"""What happened in a run, in order, on one clock."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runner.plan import Event, EventKind
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Events stamped in seconds since `origin`, a time of `clock` (monotonic: it does not jump when the date is set).
+
+    fresh  something was added since the caller last set it to False
+    note   the text of the latest line that a person should see
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    origin: float = 0.0
+    events: list[Event] = field(default_factory=list)
+    fresh: bool = False
+    note: str = ""
+
+    def now(self) -> float:
+        """Seconds since the start."""
+        return self.clock() - self.origin
+
+    def tell(self, kind: EventKind, pid: int | None, text: str, file: str | None = None) -> None:
+        """Add one line, at this moment."""
+        self.events.append(Event(round(self.now(), 3), kind, pid, file, text))
+        self.fresh = True
+        if kind is EventKind.NOTE:
+            self.note = text
