@@ -20,7 +20,7 @@ from runner.quantities import (
     parse_stop_signal,
     shown,
 )
-from runner.yaml_tree import Group, Problem, Scalar, refuse
+from runner.yaml_tree import Group, Problem, Scalar, refusal
 from runner.yaml_values import NextToFile, similar, validate
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Size",
     "Snapshots",
     "Stop",
+    "ToolOptions",
     "dump",
     "load",
     "parse_duration",
@@ -43,8 +44,6 @@ SHORTEST_INTERVAL = 0.01  # seconds
 SMALLEST_STEP = 4096  # bytes: a page
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BACKEND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-OptionsFor = Callable[[str], type[BaseModel] | None]
 
 
 def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -88,6 +87,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class ToolOptions(_Part):
+    """Base of each backend's options, named as the native tool names them. Unknown keys are errors."""
+
+
+OptionsFor = Callable[[str], type[ToolOptions] | None]
+
+
 class Snapshots(_Part):
     """When to take snapshots while the program runs.
 
@@ -124,7 +130,7 @@ class Profile(_Part):
     name: Annotated[str, _matching(_NAME, "a name: up to 64 letters, digits, dots, dashes")]
     backend: str
     description: str = ""
-    options: SerializeAsAny[BaseModel]
+    options: SerializeAsAny[ToolOptions]
     args: tuple[Text, ...] = ()
     env: dict[VariableName, Text] = {}
     snapshots: Snapshots = Snapshots()
@@ -156,19 +162,17 @@ def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = 
     problems: list[Problem] = []
     tree = tree_of(file, source, problems)
     if tree is None:
-        refuse(problems)
-        raise AssertionError("a file without a tree has a problem")
+        raise refusal(problems)
     options_class = _options_class(tree, options_for, problems)
     option_names = list(options_class.model_fields) if options_class else []
     overridden(tree, overrides, tool_args, option_names, list(Profile.model_fields), problems)
     profile = _validated(tree, options_class, _stem(file), problems)
-    refuse(problems)
-    if profile is None:
-        raise AssertionError("a profile that is not valid has a problem")
+    if problems or profile is None:
+        raise refusal(problems)
     return profile
 
 
-def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]) -> type[BaseModel] | None:
+def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]) -> type[ToolOptions] | None:
     """The Options of the backend that `tree` names; a backend that is not there is told of, one that is missing is not."""
     backend = tree.entries.get("backend")
     if not isinstance(backend, Scalar) or not backend.text:
@@ -182,10 +186,11 @@ def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]
     return found
 
 
-def _validated(tree: Group, options_class: type[BaseModel] | None, stem: str, problems: list[Problem]) -> Profile | None:
+def _validated(tree: Group, options_class: type[ToolOptions] | None, stem: str, problems: list[Problem]) -> Profile | None:
     entries = {"name": Scalar(tree.place, stem, plain=False), **tree.entries}
     options = entries.pop("options", Group(tree.place))
-    head = validate(_Head, Group(tree.place, entries, tree.key_places), problems, hints=_belongs(options_class))
+    elsewhere = _belongs(options_class) | {"extends": "extends"}
+    head = validate(_Head, Group(tree.place, entries, tree.key_places), problems, hints=elsewhere)
     if options_class is None:
         return None
     if isinstance(options, Scalar) and options.plain and not options.text:
@@ -199,12 +204,12 @@ def _validated(tree: Group, options_class: type[BaseModel] | None, stem: str, pr
     return Profile(**{**{name: getattr(head, name) for name in Profile.model_fields}, "options": made})
 
 
-def _belongs(options_class: type[BaseModel] | None) -> dict[str, str]:
+def _belongs(options_class: type[ToolOptions] | None) -> dict[str, str]:
     """For keys that people write one level too high or too low: where they belong."""
     groups: dict[str, type[BaseModel]] = {"stop": Stop, "snapshots": Snapshots}
     if options_class:
         groups["options"] = options_class
-    return {key: f"it is {group}.{key}" for group, model in groups.items() for key in model.model_fields}
+    return {key: f"{group}.{key}" for group, model in groups.items() for key in model.model_fields}
 
 
 def _stem(file: Path) -> str:

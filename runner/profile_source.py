@@ -74,7 +74,7 @@ def _reason(error: Exception) -> str:
 
 
 def tree_of(file: Path, source: str, problems: list[Problem]) -> Group | None:
-    """The tree of the profile `file` with all that it extends merged in. None where a file of the chain can't be had."""
+    """The tree of the profile `file` with all that it extends merged in. None where the file itself can't be had."""
     tree = _read(file, source, problems)
     if tree is None:
         return None
@@ -84,13 +84,14 @@ def tree_of(file: Path, source: str, problems: list[Problem]) -> Group | None:
         found = _extended(parent, chain, names, problems)
         tree_below = _read(*found, problems, parent) if found else None
         if tree_below is None:
-            return None
+            # What can't be had may hold the backend: what stands here is judged without it.
+            tree.entries.setdefault("backend", Broken(parent.place))
+            return tree
         tree_below.entries.pop("name", None)  # these two say what a file is, not what it hands on
         tree_below.entries.pop("description", None)
         tree = merged(tree_below, tree)
     if parent is not None and not isinstance(parent, Broken):
         problems.append(Problem(parent.place, "extends", "the name or the file of one profile is due"))
-        return None
     return tree
 
 
@@ -190,6 +191,7 @@ def _put(tree: Group, path: tuple[str, ...], node: Node) -> None:
         inner = tree.entries.get(group)
         if inner is None or (isinstance(inner, Scalar) and not inner.text):
             inner = tree.entries[group] = Group(node.place)
+            tree.key_places.setdefault(group, node.place)
         if not isinstance(inner, Group):
             return  # whoever validates tells that the group is no group
         tree = inner

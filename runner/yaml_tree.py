@@ -88,19 +88,17 @@ def dotted(keys: Iterable[object]) -> str:
     return ".".join(part if part.isprintable() and part and len(part) <= 60 else shown(part) for part in parts)
 
 
-def refuse(problems: list[Problem], hint: str = "") -> None:
-    """Raise all problems as one LeakrunError, a line each in the order of the files; nothing where there are none."""
-    if not problems:
-        return
+def refusal(problems: list[Problem]) -> LeakrunError:
+    """All problems as one error, a line each in the order of the files."""
     lines = dict.fromkeys(str(problem) for problem in sorted(problems, key=lambda problem: _order(problem.place)))
-    raise LeakrunError(ErrorKind.USAGE, "\n".join(lines), hint)
+    return LeakrunError(ErrorKind.USAGE, "\n".join(lines))
 
 
 def _order(place: Place) -> tuple[bool, str, int, int]:
     return place.line == 0, place.source, place.line, place.column
 
 
-def read_mapping(path: Path, source: str, problems: list[Problem]) -> Group | None:
+def read_mapping(path: Path, source: str, problems: list[Problem], *, may_be_empty: bool = False) -> Group | None:
     """The mapping that the file `path` holds; what is wrong with it is added to `problems`, under the name `source`.
 
     Raises OSError where it can't be read; None where it holds no mapping.
@@ -109,16 +107,16 @@ def read_mapping(path: Path, source: str, problems: list[Problem]) -> Group | No
         content = file.read(LARGEST_FILE + 1)
     start = Place(source, 1, 1, path.parent.absolute())
     root = parse_yaml(content, start, problems)
-    if isinstance(root, Broken):
-        return None
-    if not isinstance(root, Group):
-        problems.append(Problem(root.place, "", f"the file holds {_kind(root)} where keys and values are due"))
-        return None
-    return root
-
-
-def _kind(node: Node) -> str:
-    return "a list" if isinstance(node, Listing) else "a single value"
+    if isinstance(root, Group):
+        return root
+    if isinstance(root, Scalar) and root.plain and not root.text:
+        if may_be_empty:
+            return Group(start)
+        problems.append(Problem(start, "", "the file is empty"))
+    elif not isinstance(root, Broken):
+        kind = "a list" if isinstance(root, Listing) else "a single value"
+        problems.append(Problem(root.place, "", f"the file holds {kind} where keys and values are due"))
+    return None
 
 
 def parse_yaml(content: bytes, start: Place, problems: list[Problem]) -> Node:
@@ -181,9 +179,7 @@ class _Builder:
                 if root is not None:
                     raise _FatalError(self._at(event), "a second document starts here: one file holds one")
                 root = self._node(next(self._events), 0)
-        if root is None or (isinstance(root, Scalar) and root.plain and not root.text):
-            raise _FatalError(self._start, "the file is empty")
-        return root
+        return root or Scalar(self._start, "")
 
     def _at(self, event: yaml.Event) -> Place:
         return _place(self._start, event.start_mark)

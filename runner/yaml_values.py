@@ -45,7 +45,7 @@ def validate(
     """`tree` as a `model`; None where it is not one, and then the reasons have been added to `problems`.
 
     keys   where in the whole file the tree stands
-    hints  for a key that belongs elsewhere: where it does
+    hints  keys that stand elsewhere, or are taken out of the tree before: their whole paths
     """
     reader = _Reader(problems)
     data = reader.model(model, tree, keys)
@@ -72,9 +72,12 @@ def known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[st
     return list(model.model_fields)
 
 
-def similar(word: str, known: Iterable[str], write: str = "{}") -> str:
-    """ " (did you mean X?)" for the known word that is nearest to `word`; empty where none is near."""
-    by_plain = {_plain(each): each for each in known}
+def similar(word: str, known: Iterable[str] | Mapping[str, str], write: str = "{}") -> str:
+    """The known word nearest to `word` as (did you mean X?), with a space before it; empty where none is near.
+
+    A mapping says how each word is to be written.
+    """
+    by_plain = {_plain(each): known[each] if isinstance(known, Mapping) else each for each in known}
     near = difflib.get_close_matches(_plain(word)[:100], by_plain, n=1, cutoff=0.6)
     return f" (did you mean {write.format(by_plain[near[0]])}?)" if near else ""
 
@@ -88,7 +91,9 @@ def place_of(tree: Node, location: Iterable[object], *, of_key: bool) -> Place:
     place = tree.place
     for key in location:
         if isinstance(tree, Group) and key in tree.entries:
-            place, tree = tree.key_places[str(key)], tree.entries[str(key)]
+            inner = tree.entries[str(key)]
+            place = tree.key_places.get(str(key), inner.place)
+            tree = inner
         elif isinstance(tree, Listing) and isinstance(key, int) and key < len(tree.items):
             tree = tree.items[key]
             place = tree.place
@@ -103,7 +108,7 @@ def _problem(error: dict[str, Any], tree: Group, keys: Keys, known: list[str], h
     of_key = location[-1:] == ("[key]",)
     path = dotted((*keys, *(location[:-1] if of_key else location)))
     if error["type"] == "extra_forbidden":
-        guess = f" ({hints[last]})" if last in hints else similar(last, known)
+        guess = f" (it is {hints[last]})" if last in hints else similar(last, {**hints, **{key: key for key in known}})
         return Problem(place_of(tree, location, of_key=True), path, f"there is no such key{guess}")
     if error["type"] == "missing":
         return Problem(place_of(tree, location[:-1], of_key=False), path, "is missing")
@@ -251,6 +256,8 @@ def _mismatch(node: Scalar, alternatives: list[_Due]) -> str:
     if words:
         meant = _other_word(node.text, words)
         return sentence + (f" (did you mean {meant}?)" if meant else similar(node.text, words))
+    if _first_list(alternatives):
+        return f"{sentence}: write [{node.text[:60]}]"
     if not node.plain and _mismatch_of_quotes(node, alternatives):
         return f"{shown(node.text)} is text, since it is quoted: write it without the quotes"
     meant = _decimal(node.text) if int in kinds or float in kinds else ""
@@ -292,7 +299,7 @@ def _names(alternatives: Iterable[_Due]) -> str:
         elif _is_model(kind) or (get_origin(kind) or kind) is dict:
             words.append("a group of keys and values")
         elif (get_origin(kind) or kind) in _LISTS:
-            words.append("a list, as in [a, b],")
+            words.append("a list")
         else:
             words.append(
                 {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "text")

@@ -4,17 +4,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from runner.model import FindingKind, Metric, Recording
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
-
-
-class ToolOptions(BaseModel):
-    """Base of each backend's options, named as the native tool names them. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from runner.profile import ToolOptions as ToolOptions
 
 
 class Backend(ABC):
