@@ -64,6 +64,7 @@ def _become(plan: LaunchPlan, held: Held, environment: dict[str, str], write_end
     try:
         if plan.cwd is not None:
             os.chdir(plan.cwd)
+        environment.update((name, value.replace("{pid}", str(os.getpid()))) for name, value in plan.env.items() if value)
         step = "exec"
         _restore_signals(plan.default_signals, held)
         os.execvpe(plan.argv[0], plan.argv, environment)
