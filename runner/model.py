@@ -332,10 +332,15 @@ class Note:
     """Something worth knowing that is nobody's fault.
 
     kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live or limit.
+    The site and its bytes are given where the note speaks of one.
     """
 
     kind: str
     text: str
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(slots=True)
