@@ -1,0 +1,67 @@
+"""What the documents say is so: options that exist, profiles that load, links that lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.backends.base import Backend
+from runner.pipeline import load_profile
+from runner.profile import shipped_names
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "c_leaks" / "README.md"])
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def help_of(verb: str) -> str:
+    program = "import sys; from runner.cli import main; sys.exit(main())"
+    said = subprocess.run(
+        [sys.executable, "-c", program, verb, "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    return said.stdout
+
+
+def section(heading: str) -> str:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(("verb", "heading"), [("run", "Run a program"), ("show", "Show an answer"), ("profiles", "Profiles")])
+def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None:
+    written = set(OPTION.findall(section(heading))) - {"--its-own-flag", "--port", "--help"}
+    assert written - set(OPTION.findall(help_of(verb))) == set()
+
+
+def test_every_option_of_a_run_is_in_the_documents() -> None:
+    assert set(OPTION.findall(help_of("run"))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section("Run a program")))
+
+
+def test_the_profile_in_the_documents_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "profiles.md").read_text()
+    example = re.search(r"(?:^    .*\n|^\n)+", text[text.index("    # mine.yaml") :], re.MULTILINE)
+    assert example
+    file = tmp_path / "mine.yaml"
+    file.write_text(re.sub("^    ", "", example[0], flags=re.MULTILINE))
+    profile = load_profile(str(file))
+    assert (profile.backend, profile.snapshots.every, profile.stop.grace) == ("massif", 30.0, 120.0)
+
+
+def test_the_readme_lists_the_shipped_profiles() -> None:
+    listed = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(shipped_names())
+
+
+def test_add_a_backend_names_what_a_backend_has() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## Add a backend")[1]
+    parts = {*Backend.__abstractmethods__, "measures", "sees", "cost", "Options"}
+    assert {part for part in parts if not re.search(rf"\b{part}\b", text)} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()) if "://" not in target]
+    assert [target for target in targets if target and not (document.parent / target).exists()] == []
