@@ -202,6 +202,7 @@ class ProcessOutcome:
     code: int | None = None
     signum: int | None = None
     loaded: bool = False  # the tool was seen in its maps
+    start_ticks: int = 0  # field 22 of /proc/PID/stat: tells it from a later process with the same pid; 0: not known
 
 
 @dataclass(slots=True)
@@ -225,6 +226,7 @@ class Outcome:
     processes: list[ProcessOutcome] = field(default_factory=list)
     timeline: list[Event] = field(default_factory=list)
     files: dict[str, float] = field(default_factory=dict)
+    boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property
     def exit_code(self) -> int:

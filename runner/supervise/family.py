@@ -113,7 +113,7 @@ class Family:
             self._look_at_program(member, now)
 
     def _add(self, pid: int, parent: int, stat: proc.Stat, now: float) -> Member:
-        record = ProcessOutcome(pid, parent, proc.command(pid), started=now)
+        record = ProcessOutcome(pid, parent, proc.command(pid), started=round(now, 3), start_ticks=stat.start_ticks)
         member = Member(record, stat.start_ticks, stat.session, found=now)
         self.members[pid] = member
         if len(self.records) < _MOST_LISTED:
@@ -159,7 +159,7 @@ class Family:
         if member.alive:
             member.alive = False
             self.departed.append(member)
-            member.record.ended = now if member.record.ended is None else member.record.ended
+            member.record.ended = round(now, 3) if member.record.ended is None else member.record.ended
 
     def reap(self, now: float) -> tuple[dict[int, int], bool]:
         """Take in every child that has ended: statuses as waitpid gives them, by pid; and whether children are left."""

@@ -44,7 +44,7 @@ class RawOutput:
                 if name not in self._directories:
                     self._directories[name], self._known[name] = (0, 0), set()
                     self._refresh(name)
-            else:
+            elif entry.is_file(follow_symlinks=False):  # not a tool's FIFO: opening one would wait
                 names.add(name)
         self.arrivals.extend(sorted(names - self._known[directory]))
         self._known[directory] = names

@@ -117,6 +117,11 @@ def catches(pid: int, signum: int) -> bool:
     return False
 
 
+def boot_id() -> str:
+    """Tells this boot of the machine from every other."""
+    return (read_bytes("/proc/sys/kernel/random/boot_id") or b"").decode("ascii").strip()
+
+
 class Memory(NamedTuple):
     """Bytes from /proc/PID/statm and status: resident now, the most it ever was, and the main thread's stack."""
 

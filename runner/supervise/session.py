@@ -84,7 +84,7 @@ class _Session:
 
     def start(self, held: Held) -> None:
         """Write what is to be known before the program starts, and start it."""
-        self.outcome.started_at = time.time()
+        self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
         self.sampler.open()
         self._journal(self.outcome, self.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN

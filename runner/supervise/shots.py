@@ -41,7 +41,7 @@ def closed(gate: Gate, member: Member) -> str:
 
 
 def _exists(path: Path) -> bool:
-    """Something has that name. Its last part may be a pattern, since tools put user and host into names; the directory is taken as it is."""
+    """Something has that name. Only the last part may be a pattern: tools put user and host into their names."""
     try:
         with os.scandir(path.parent) as entries:
             return any(entry.name == path.name or fnmatch.fnmatchcase(entry.name, path.name) for entry in entries)
