@@ -232,6 +232,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # Breaks of lines other than \n are read back as they were only where they are escaped.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def _written(model: BaseModel, data: dict[str, Any]) -> dict[str, Any]:
     """`data` of `model` without what is empty and would be so anyway."""
     kept = {}

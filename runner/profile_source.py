@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.quantities import shown
-from runner.yaml_tree import Broken, Group, Listing, Node, Place, Problem, Scalar, parse_yaml, read_mapping
+from runner.yaml_tree import Broken, Group, Listing, Node, Place, Problem, Scalar, dotted, parse_yaml, read_mapping
 from runner.yaml_values import similar
 
 LONGEST_CHAIN = 20  # profiles that extend one another
@@ -140,7 +140,7 @@ def overridden(
     """
     for text in overrides:
         key, equals, value = text.partition("=")
-        place = Place(f"--set {key if key.isprintable() and len(key) <= 60 else shown(key)}", directory=Path.cwd())
+        place = Place(f"--set {dotted([key])}", directory=Path.cwd())
         if not equals or not key:
             problems.append(Problem(place, "", "write it as KEY=VALUE, as in --set detailed_freq=1"))
         elif key == "extends":

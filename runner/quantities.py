@@ -73,7 +73,9 @@ def parse_signal(text: str) -> int:
     name = text.strip().upper()
     try:
         if re.fullmatch(r"[0-9]{1,3}", name, re.ASCII):
-            return signal.Signals(int(name)).value
+            if int(name) not in signal.valid_signals():
+                raise ValueError(name)
+            return int(name)
         return signal.Signals[name if name.startswith("SIG") and name != "SIG" else f"SIG{name}"].value
     except (KeyError, ValueError):
         raise ValueError(f"there is no signal {shown(text)}: write TERM, INT, USR1 ... or a number") from None
