@@ -6,8 +6,8 @@
     MAPPED_LIBRARIES:
     564192b9f000-564192ba0000 r-xp 00001000 00:00 2172448     /path/of/program
 
-Written by gperftools' src/heap-profile-table.cc; https://gperftools.github.io/gperftools/heapprofile.html. Where the header
-ends in heap_v2/RATE or heap/RATE the figures are samples, one for about each RATE bytes, and are scaled here as pprof scales them.
+Written by gperftools' src/heap-profile-table.cc; https://gperftools.github.io/gperftools/heapprofile.html. Where the header ends
+in heap_v2/RATE or heap/RATE the figures are samples, one for about each RATE bytes, and are scaled here as pprof scales them.
 Frames are left as addresses with the path of the file that was mapped there; `symbols` names them.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from runner.formats.proc_maps import MappingIndex, parse_maps
+from runner.mappings import MappingIndex, parse_maps
 from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "gperftools heap profile (tcmalloc)"

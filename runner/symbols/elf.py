@@ -35,7 +35,7 @@ class ElfImage:
     kind             e_type: 2 executable, 3 shared object or PIE
     library_paths    DT_RUNPATH or DT_RPATH, split, $ORIGIN and all
     build_id         lower-case hexadecimal; empty where the linker wrote none
-    debug_link       the file name in .gnu_debuglink; empty for none
+    debug_link       the file name in .gnu_debuglink and the CRC-32 of that file; empty and 0 for none
     has_debug_info   DWARF is in the file itself
     has_symbols      it has a symbol table, not only the dynamic one
     """
@@ -48,7 +48,7 @@ class ElfImage:
     library_paths: tuple[str, ...]
     segments: tuple[Segment, ...]
     build_id: str
-    debug_link: str
+    debug_link: tuple[str, int]
     has_debug_info: bool
     has_symbols: bool
 
@@ -152,7 +152,7 @@ class _Reader:
             library_paths=tuple(each for path in paths for each in path.split(":") if each),
             segments=loads,
             build_id=self.build_id(programs, sections),
-            debug_link=next((self.text(s.offset) for s in sections if s.name == ".gnu_debuglink"), ""),
+            debug_link=next((self.debug_link(s.offset, s.size) for s in sections if s.name == ".gnu_debuglink"), ("", 0)),
             has_debug_info=bool(names & {".debug_info", ".zdebug_info"}),
             has_symbols=".symtab" in names,
         )
@@ -210,6 +210,10 @@ class _Reader:
                         break
                     found.setdefault(tag, []).append(value)
         return found
+
+    def debug_link(self, offset: int, size: int) -> tuple[str, int]:
+        # The name, padding to a multiple of four, the checksum: gdb's manual, "Separate Debug Files".
+        return self.text(offset, size), self.unpack("I", offset + (size & ~3) - 4)[0]
 
     def build_id(self, programs: list[_Program], sections: list[_Section]) -> str:
         # A file of debug information only has the note as a section; its program headers point nowhere.

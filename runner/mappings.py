@@ -1,4 +1,4 @@
-"""/proc/PID/maps, as the kernel writes it (proc(5)) and as gperftools copies it to the end of its dumps."""
+"""Mappings of a process, from /proc/PID/maps as the kernel writes it (proc(5)) and as gperftools copies it into its dumps."""
 
 import re
 from bisect import bisect_right

@@ -1,0 +1,169 @@
+"""Names for addresses: a frame with an address and no signature becomes the frames that the debug information has there."""
+
+import time
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from runner.mappings import MappingIndex
+from runner.model import Frame, Mapping, Recording, StackTable
+from runner.symbols.debug_files import debug_file, find_module
+from runner.symbols.store import ModuleNames, Names, load_cached, save_cached
+from runner.symbols.symbolizer import Locations, has_line, name_addresses
+
+_SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/usr/libexec/")
+
+
+@dataclass(slots=True)
+class _Module:
+    """One mapped file in one or more recordings, and what is wanted of it."""
+
+    mapping: Mapping
+    main: bool
+    names: ModuleNames
+    recordings: list[Recording] = field(default_factory=list)
+    offsets: set[int] = field(default_factory=set)
+
+
+def resolve(
+    recordings: Sequence[Recording],
+    *,
+    names: Names | None = None,
+    mappings: Dictionary[int, Iterable[Mapping]] | None = None,
+    search: Sequence[Path] = (),
+    cache_dir: Path | None = None,
+    seconds: float = 120.0,
+) -> Names:
+    """Name the bare frames of the recordings, in place, and return all the names that are now known, `names` among them.
+
+    names      what was resolved before, when the binaries were at hand: these are believed
+    mappings   by pid: mappings seen while the process ran, for addresses in libraries that its recording does not list
+    search     files and directories where binaries and debug files are, looked at first
+    cache_dir  where names are kept by build id between runs; None for no cache
+    seconds    after which a symbolizer is given up
+
+    A frame that is named keeps its module and address. An address with inlined calls becomes several frames, innermost first.
+    What could not be named is said in the limits of the recording. Nothing is raised.
+    """
+    names = names if names is not None else Names()
+    modules: dict[tuple[str, str], _Module] = {}
+    places = [_place_frames(recording, (mappings or {}).get(recording.pid or -1, ()), names, modules) for recording in recordings]
+    deadline = time.monotonic() + seconds
+    for module in modules.values():
+        limits = _name_module(module, search, cache_dir, deadline)
+        for recording in module.recordings:
+            recording.limits += [limit for limit in limits if limit not in recording.limits]
+    for recording, placed in zip(recordings, places, strict=True):
+        recording.table = _named_table(recording.table, placed)
+        if names.trouble and placed:
+            recording.limits.append(names.trouble)
+    return names
+
+
+_Places = dict[int, tuple[_Module, int]]  # by frame id: the module, and the offset in its file
+
+
+def _place_frames(
+    recording: Recording, more: Iterable[Mapping], names: Names, modules: dict[tuple[str, str], _Module]
+) -> _Places:
+    """Find where in which file each bare frame of the recording is, and note in `modules` what is wanted."""
+    index = MappingIndex([*more, *recording.mappings])
+    main = recording.mappings[0].path if recording.mappings else ""
+    places: _Places = {}
+    for frame_id, frame in enumerate(recording.table.frames):
+        if frame.address is None or frame.signature is not None:
+            continue
+        at = max(frame.address - 1, 0)  # a return address may already belong to the next line, or the next function
+        mapping = index.find(at)
+        if mapping is None or mapping.path.startswith("["):  # [vdso]: no file has it
+            continue
+        key = (mapping.path, mapping.build_id)
+        if key not in modules:
+            modules[key] = _Module(mapping, mapping.path == main, names.module(*key))
+        module = modules[key]
+        if mapping.deleted and not module.mapping.deleted:
+            module.mapping = mapping
+        if not any(known is recording for known in module.recordings):
+            module.recordings.append(recording)
+        offset = at - mapping.start + mapping.offset
+        module.offsets.add(offset)
+        places[frame_id] = (module, offset)
+    return places
+
+
+def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None, deadline: float) -> list[str]:
+    """Complete the module's names as far as can be. Returns what limits them, a sentence each."""
+    known = module.names.by_offset
+    asked = [offset for offset in module.offsets if offset not in known or (search and not has_line(known[offset]))]
+    path = module.mapping.path
+    if not asked:
+        return []
+    expected = module.mapping.build_id or (module.names.build_id if known else "")
+    found = find_module(module.mapping, expected, search, main=module.main)
+    if isinstance(found, str):
+        lost = sum(1 for offset in asked if offset not in known)
+        return [f"{path} {found}: {_addresses(lost)} no name; give the file with --exe or --symbol-path"] if lost else []
+    file, image = found
+    module.names.build_id = image.build_id
+    cached = load_cached(cache_dir, image.build_id) if cache_dir and image.build_id else {}
+    known.update((offset, cached[offset]) for offset in asked if offset in cached)
+    asked = [offset for offset in asked if offset not in cached]
+    if not asked:
+        return []
+    vaddrs = {offset: vaddr for offset in asked if (vaddr := image.vaddr(offset)) is not None}
+    debug = debug_file(file, image, search)
+    answers, trouble = name_addresses(debug or file, list(vaddrs.values()), max(deadline - time.monotonic(), 1.0))
+    fresh = {offset: answers[vaddr] for offset, vaddr in vaddrs.items() if vaddr in answers}
+    known.update((offset, locations) for offset, locations in fresh.items() if locations or offset not in known)
+    if cache_dir and image.build_id and debug and fresh:  # without debug information it may be installed later
+        save_cached(cache_dir, ModuleNames(path, image.build_id, {**cached, **fresh}))
+    return _limits(module, trouble)
+
+
+def _limits(module: _Module, trouble: str) -> list[str]:
+    """What is missing in the names of a module, and what brings it."""
+    path, known = module.mapping.path, module.names.by_offset
+    nameless = sum(1 for offset in module.offsets if not known.get(offset))
+    if trouble:
+        return [f"{path}: {trouble}: {_addresses(nameless)} no name"]
+    if any(has_line(known.get(offset, ())) for offset in module.offsets):
+        return []
+    if not path.startswith(_SYSTEM):
+        return [f"{path} has no debug information: its files and lines are not known; build it with -g, or give --symbol-path"]
+    return (
+        [f"{path} is stripped: {_addresses(nameless)} no name; its package's debug symbols (-dbgsym, -dbg) bring them"]
+        if nameless
+        else []
+    )
+
+
+def _addresses(count: int) -> str:
+    return "1 address has" if count == 1 else f"{count} addresses have"
+
+
+def _named_table(table: StackTable, places: _Places) -> StackTable:
+    """The table with the placed frames named; stacks keep their ids, so that no column changes.
+
+    Stacks that differ stay different: a named frame keeps its address. Should two become equal all the same, both stay.
+    """
+    named = StackTable()
+    expanded: list[tuple[int, ...]] = []
+    for frame_id, frame in enumerate(table.frames):
+        module, offset = places.get(frame_id, (None, 0))
+        frames = _named_frames(frame, module.mapping.path, module.names.by_offset.get(offset, ())) if module else [frame]
+        expanded.append(tuple(map(named.frame_id, frames)))
+    for number, stack in enumerate(table.stacks):
+        if named.stack_id(tuple(chain.from_iterable([expanded[frame_id] for frame_id in stack]))) != number:
+            named.stacks.append(tuple(chain.from_iterable([expanded[frame_id] for frame_id in stack])))
+    return named
+
+
+def _named_frames(frame: Frame, path: str, locations: Locations) -> list[Frame]:
+    bare = frame._replace(module=path)
+    last = len(locations) - 1
+    return [
+        bare._replace(signature=where.signature, file=where.file, line=where.line, inlined=number != last)
+        for number, where in enumerate(locations)
+    ] or [bare]

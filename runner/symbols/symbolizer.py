@@ -1,0 +1,125 @@
+"""Runs llvm-symbolizer, or else addr2line: many addresses of one file at once become functions, files and lines."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+INSTALL = "apt-get install llvm, or binutils"
+_DISCRIMINATOR = re.compile(r" \(discriminator \d+\)$")
+
+
+class Location(NamedTuple):
+    """One frame at an address: the demangled signature, and file and line where the debug information has them."""
+
+    signature: str | None
+    file: str | None
+    line: int | None
+
+
+Locations = tuple[Location, ...]  # the innermost inlined call first; empty where nothing is known
+
+
+def name_addresses(file: Path, vaddrs: Sequence[int], seconds: float) -> tuple[dict[int, Locations], str]:
+    """The locations of the virtual addresses `vaddrs` of `file`, and a clause that says what went wrong; empty where nothing did.
+
+    A tool that hangs is ended after `seconds`; what it had answered counts, and the next tool is asked for the rest.
+    """
+    found: dict[int, Locations] = {}
+    troubles = []
+    deadline = time.monotonic() + seconds
+    for tool in symbolizers():
+        asked = [vaddr for vaddr in vaddrs if vaddr not in found]
+        left = deadline - time.monotonic()
+        if not asked or left <= 0:
+            break
+        # A tool that hangs must leave time for the next one.
+        text, trouble = _run(tool, file, asked, left / 2)
+        read = _read_json if _is_llvm(tool) else _read_addr2line
+        found.update(zip(asked, read(text), strict=False))
+        if trouble:
+            troubles.append(f"{Path(tool).name} {trouble}")
+    if not symbolizers():
+        return found, f"neither llvm-symbolizer nor addr2line is installed ({INSTALL})"
+    return found, "; ".join(troubles) if len(found) < len(vaddrs) else ""
+
+
+@cache
+def symbolizers() -> tuple[str, ...]:
+    """The tools that are installed here, the best first."""
+    names = ("llvm-symbolizer", *(f"llvm-symbolizer-{version}" for version in range(24, 12, -1)))
+    llvm = next(filter(None, map(shutil.which, names)), None)
+    return tuple(filter(None, (llvm, shutil.which("addr2line"))))
+
+
+def _is_llvm(tool: str) -> bool:
+    return "symbolizer" in Path(tool).name
+
+
+def _run(tool: str, file: Path, vaddrs: Sequence[int], seconds: float) -> tuple[str, str]:
+    """The tool's output, and what went wrong."""
+    options = ["--output-style=JSON", "--inlines", "--demangle", "--obj"] if _is_llvm(tool) else ["-f", "-i", "-C", "-a", "-e"]
+    options[-1:] = [f"--obj={file}"] if _is_llvm(tool) else ["-e", str(file)]
+    asked = "".join(f"{vaddr:#x}\n" for vaddr in vaddrs).encode()
+    environment = {**os.environ, "DEBUGINFOD_URLS": "", "LC_ALL": "C"}  # never wait for a network
+    environment.pop("LD_PRELOAD", None)
+    try:
+        done = subprocess.run([tool, *options], input=asked, capture_output=True, timeout=seconds, check=False, env=environment)
+        output, trouble = done.stdout, "" if done.returncode == 0 else f"failed with {done.returncode}"
+    except subprocess.TimeoutExpired as late:
+        output, trouble = late.stdout or b"", f"took more than {seconds:.0f} s"
+    except OSError as error:
+        output, trouble = b"", f"can't be run: {error.strerror}"
+    return output.decode("utf-8", "surrogateescape"), trouble
+
+
+def _read_json(text: str) -> Iterator[Locations]:
+    """One line for each address, in their order. The last may be cut where the tool was ended."""
+    for line in text.splitlines():
+        try:
+            answer = json.loads(line)
+            symbols = answer.get("Symbol", [])
+            yield tuple(filter(any, (_location(s["FunctionName"], s["FileName"], s["Line"]) for s in symbols)))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return
+
+
+def _read_addr2line(text: str) -> Iterator[Locations]:
+    """For each address its own line, 0x..., then pairs of lines: the function, the file with the line."""
+    group: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("0x"):
+            if group:
+                yield _read_pairs(group)
+            group = [line]
+        elif group:
+            group.append(line)
+    if len(group) > 2:
+        yield _read_pairs(group)
+
+
+def _read_pairs(group: list[str]) -> Locations:
+    locations = []
+    for function, place in zip(group[1::2], group[2::2], strict=False):
+        file, _, line = _DISCRIMINATOR.sub("", place).rpartition(":")
+        locations.append(_location(function, file, int(line) if line.isdecimal() else 0))
+    return tuple(filter(any, locations))
+
+
+def _location(function: str, file: str, line: int) -> Location:
+    # Without debug information both tools may give the bare file name that the symbol table has, and no line.
+    known = file not in ("", "??") and (line > 0 or "/" in file)
+    return Location(
+        function if function not in ("", "??") else None, file if known else None, line if known and line > 0 else None
+    )
+
+
+def has_line(locations: Iterable[Location]) -> bool:
+    """Whether the debug information knew the place."""
+    return any(location.line is not None for location in locations)
