@@ -1,1 +1,5 @@
-"""Growth, blame, verdict: recordings in, an answer out."""
+"""From recordings to an answer: blame, growth over snapshots, losses, and the verdict."""
+
+from runner.analysis.verdict import Scope, conclude
+
+__all__ = ["Scope", "conclude"]

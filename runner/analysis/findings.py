@@ -1,0 +1,111 @@
+"""Findings of all recordings, ranked by what they cost the process over time."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from runner.analysis.judgement import Growing, Growth
+from runner.analysis.losses import Lost
+from runner.analysis.sites import Site, shown_stack
+from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
+
+_FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
+
+
+def growth_findings(growths: Sequence[Growth]) -> list[Finding]:
+    """One finding for each site and kind that grows in any recording; shares are parts of all growth."""
+    groups: dict[tuple[FindingKind, Site | None], list[Growing]] = defaultdict(list)
+    for growth in growths:
+        for growing in growth.growing:
+            groups[(growing.kind, growing.site)].append(growing)
+    whole = sum(growing.bytes for group in groups.values() for growing in group)
+    whole += round(sum(growth.risen_elsewhere for growth in growths))
+    return [_growth_finding(group, whole) for group in groups.values()]
+
+
+def _growth_finding(group: Sequence[Growing], whole: int) -> Finding:
+    """Of several processes: figures are sums; stack, series and evidence are those of the one that grows most."""
+    first = max(group, key=lambda growing: growing.bytes)
+    unit = first.recording.time_unit
+    slope = sum(growing.trend.slope for growing in group if growing.recording.time_unit is unit)
+    size = sum(growing.bytes for growing in group)
+    blocks = [growing.blocks for growing in group if growing.blocks is not None]
+    evidence = [first.evidence]
+    if len(group) > 1:
+        evidence.append(f"it grows in {len(group)} processes; this is the one where most")
+    finding = _finding(first.kind, first.site, first.frame, shown_stack(first.recording, first.stack_id))
+    return replace(
+        finding,
+        bytes=size,
+        blocks=sum(blocks) if blocks else None,
+        bytes_per_second=slope if unit is TimeUnit.SECONDS else None,
+        rate=Rate(slope, f"bytes/{unit.value}"),
+        share=_share(size, whole),
+        confidence=round(max(growing.confidence for growing in group), 2),
+        evidence=evidence,
+        pids=sorted({growing.recording.pid for growing in group if growing.recording.pid is not None}),
+        series=first.series,
+    )
+
+
+def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
+    """What is lost, and suspects; shares are parts of all definitely and possibly lost bytes."""
+    whole = sum(lost.bytes for lost in losses if lost.kind in (LossKind.DEFINITE, LossKind.POSSIBLE))
+    found = []
+    for lost in losses:
+        kind = lost.finding_kind()
+        if kind is None or lost.heaviest is None:
+            continue
+        finding = _finding(kind, lost.site, lost.frame, shown_stack(*lost.heaviest))
+        evidence = [lost.evidence()]
+        if kind is FindingKind.SUSPECT:
+            evidence.append("only pointers into the blocks are left, none to their start")
+        found.append(
+            replace(
+                finding,
+                bytes=lost.bytes,
+                blocks=lost.blocks,
+                share=_share(lost.bytes, whole),
+                confidence=lost.confidence(),
+                evidence=evidence,
+                pids=sorted(lost.pids),
+            )
+        )
+    return found
+
+
+def ranked(findings: Sequence[Finding]) -> list[Finding]:
+    """By cost over the run, suspects last; a lost block or two, which do not grow, under everything that does."""
+    something_grows = any(finding.kind not in (FindingKind.LOST, FindingKind.SUSPECT) for finding in findings)
+
+    def cost(finding: Finding) -> tuple[bool, bool, int]:
+        few = finding.kind is FindingKind.LOST and (finding.blocks or 0) <= _FEW_BLOCKS
+        return finding.kind is FindingKind.SUSPECT, few and something_grows, -finding.bytes
+
+    return [replace(finding, rank=rank) for rank, finding in enumerate(sorted(findings, key=cost), 1)]
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole > 0 else 0.0
+
+
+def _finding(kind: FindingKind, site: Site | None, frame: Frame | None, stack: list[AnswerFrame]) -> Finding:
+    """A finding with its place only."""
+    return Finding(
+        rank=0,
+        kind=kind,
+        function=site.function if site else None,
+        signature=frame.signature if frame else None,
+        file=site.file if site else None,
+        line=site.line if site else None,
+        module=frame.module if frame else None,
+        bytes=0,
+        blocks=None,
+        bytes_per_second=None,
+        rate=None,
+        share=0.0,
+        confidence=0.0,
+        evidence=[],
+        pids=[],
+        stack=stack,
+    )

@@ -1,0 +1,109 @@
+"""What a frame is to a person who looks for a leak: their own code, a library's, or machinery that nobody would change.
+
+The object (module) decides where it is known. Where it is not (massif prints none beside a line) the path does,
+and last the name: glibc built with debug info looks like project code except for its paths (`./malloc/malloc.c`,
+`csu/../sysdeps/...`), and inlined members of C++ containers carry no namespace but lie in /usr/include.
+"""
+
+import re
+from enum import Enum
+from pathlib import PurePosixPath
+
+from runner.model import BELOW_THRESHOLD, Frame
+from runner.names import without_parameters
+
+
+class Role(Enum):
+    """What a frame is, for blame."""
+
+    PROJECT = "project"
+    LIBRARY = "library"  # a system's library that is not libc: blamed where nothing of the project is there
+    MACHINERY = "machinery"  # allocator, C and C++ runtime, loader, profiler: never to blame while anything else is there
+    NAMELESS = "nameless"  # no function, no file: a library that was unloaded, or one without symbols
+    HIDDEN = "hidden"  # what a tool summed up as too small to list
+
+
+_MACHINERY_OBJECTS = re.compile(
+    r"""^(?: ld-linux.* | ld-[\d.]+\.so.* | ld-musl.* | linux-vdso.* | linux-gate.* | \[vdso\]
+        | lib(?: c | pthread | dl | m | rt | resolv | util | anl | nsl | nss_\w+ | c_malloc_debug | BrokenLocale | thread_db
+             | stdc\+\+ | supc\+\+ | gcc_s | c\+\+ | c\+\+abi | unwind
+             | tcmalloc\w* | profiler | jemalloc | mimalloc\w* | asan | lsan | tsan | ubsan | heaptrack\w* | memusage )
+          (?: [-.][\w.+-]* )? \.so .*
+        | vgpreload_.* | .*-amd64-linux | heaptrack\w* )$""",
+    re.VERBOSE,
+)
+_SYSTEM_DIRECTORIES = re.compile(
+    r"^(?:/usr)?/lib(?:32|64|x32)?/(?:[^/]+$|[\w]+-linux-[\w]+/|gcc/|debug/|valgrind/)|^/usr/libexec/valgrind/"
+)
+_GLIBC_ROOMS = (
+    "argp|assert|bits|crypt|csu|ctype|debug|dirent|dlfcn|elf|gmon|gnulib|grp|gshadow|hesiod|htl|hurd|iconv|iconvdata|inet|intl|"
+    "io|libio|locale|localedata|login|malloc|math|misc|nis|nptl|nptl_db|nscd|nss|ports|posix|pwd|resolv|resource|rt|setjmp|"
+    "shadow|signal|socket|soft-fp|stdio-common|stdlib|string|sunrpc|support|sysdeps|sysvipc|termios|time|timezone|wcsmbs|wctype"
+)
+_GLIBC_PATHS = re.compile(
+    rf"""(?:^|/)\.\.?/(?:{_GLIBC_ROOMS})/            # glibc's own debug info: relative, with a dot
+       | ^/build/ | ^/usr/src/(?:debug/)?(?:glibc|gcc)
+       | (?:^|/)(?:libstdc\+\+-v3|libcxx|libcxxabi|libgcc|libsanitizer|compiler-rt)/
+       | (?:^|/)vg_replace_\w+\.c$ | (?:^|/)gperftools[^/]*/src/""",
+    re.VERBOSE,
+)
+_CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
+_HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
+_ALLOCATOR_NAMES = re.compile(
+    r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
+        | strn?dup | wcsdup | mmap(?:64)? | mremap | munmap | s?brk
+        | sysmalloc | alloc_perturb | do_malloc\w* | new_heap | _int_\w+ | _mid_memalign | malloc_consolidate | tcache_init
+        | arena_get2 | (?:m|re)alloc_hook_ini )$
+      | (?:.*::)?operator\ (?:new|delete)""",
+    re.VERBOSE,
+)
+_MACHINERY_NAMES = re.compile(
+    r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
+      | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
+      | _Zn[wa][mj] | _Zd[la]Pv
+      | _start$ | _init$ | _dl_\w+ | _IO_\w+ | _nl_\w+ | dl_(?:main|open_worker\w*)$ | call_init$ | start_thread$ | clone3?$""",
+    re.VERBOSE,
+)
+
+
+def function_of(frame: Frame) -> str | None:
+    """The function without its parameters; None where the frame has no name."""
+    if not frame.signature or frame.signature == "???":
+        return None
+    return without_parameters(frame.signature)
+
+
+def role_of(frame: Frame, program: str = "") -> Role:
+    """What `frame` is. `program` is the main program as its command names it: the project, wherever it lies."""
+    if frame == BELOW_THRESHOLD:
+        return Role.HIDDEN
+    function = function_of(frame)
+    if function is None and frame.file is None and (frame.module is None or not _is_projects(frame.module, program)):
+        return Role.MACHINERY if frame.module and _is_machinery(frame.module) else Role.NAMELESS
+    if function is not None and (_ALLOCATOR_NAMES.match(function) or _MACHINERY_NAMES.match(function)):
+        return Role.MACHINERY
+    ours = _is_projects(frame.module, program)
+    if frame.file is not None:
+        if _CXX_HEADER_PATHS.search(frame.file) or (not ours and _GLIBC_PATHS.search(frame.file)):
+            return Role.MACHINERY
+        if _HEADER_PATHS.match(frame.file):
+            return Role.LIBRARY
+    if frame.module is not None and not ours:
+        return Role.MACHINERY if _is_machinery(frame.module) else Role.LIBRARY
+    if frame.file is None and function is not None and function.startswith("__"):
+        return Role.MACHINERY  # a static program carries libc inside
+    return Role.PROJECT
+
+
+def _is_machinery(module: str) -> bool:
+    return _MACHINERY_OBJECTS.match(PurePosixPath(module).name) is not None
+
+
+def _is_projects(module: str | None, program: str) -> bool:
+    """Known, and not of the system. The program is the project even below /usr."""
+    if not module:
+        return False
+    name = PurePosixPath(module).name
+    if _is_machinery(module):
+        return False
+    return name == PurePosixPath(program).name or not _SYSTEM_DIRECTORIES.match(module)

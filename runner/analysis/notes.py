@@ -1,0 +1,87 @@
+"""Notes: what is worth knowing and nobody's fault."""
+
+from collections.abc import Iterable, Sequence
+
+from runner.analysis.judgement import Growth, Standing, describe
+from runner.analysis.losses import Lost
+from runner.analysis.sites import Site
+from runner.analysis.wording import count_text, size_text
+from runner.model import LossKind, Note, Recording
+
+_LARGEST = 3  # sites named of each kind
+_WORTH_NAMING = 0.05  # of what lives: a plateau of less is not spoken of
+
+
+def plateau_notes(growths: Sequence[Growth]) -> list[Note]:
+    """The largest sites that rose and have levelled off."""
+    found = []
+    for growth in growths:
+        large = [plateau for plateau in growth.plateaus if plateau.bytes >= _WORTH_NAMING * growth.total]
+        for plateau in large[:_LARGEST]:
+            trend = plateau.trend
+            if trend is not None:
+                text = f"rose from {size_text(trend.first)} to {size_text(trend.last)} and has levelled off"
+                found.append(_note("plateau", plateau.site, f"{plateau.site.text()}: {text}", plateau.bytes))
+    return found
+
+
+def undecided_notes(growths: Sequence[Growth]) -> list[Note]:
+    """The largest sites that rise, but not such that they must go on."""
+    return [
+        _note(
+            "live",
+            standing.site,
+            f"{standing.site.text()}: {describe(standing.trend, growth.recording.time_unit)}",
+            standing.bytes,
+        )
+        for growth in growths
+        for standing in growth.undecided[:_LARGEST]
+        if standing.trend is not None
+    ]
+
+
+def live_notes(growths: Sequence[Growth]) -> list[Note]:
+    """The largest sites of recordings whose growth can't be judged."""
+    return [_live(growth, standing) for growth in growths if growth.unjudged for standing in growth.largest]
+
+
+def _live(growth: Growth, standing: Standing) -> Note:
+    part = f", {standing.bytes / growth.total:.0%} of all" if growth.total else ""
+    text = f"{standing.site.text()} holds {size_text(standing.bytes)}{part}"
+    return _note("live", standing.site, text, standing.bytes)
+
+
+def loss_notes(losses: Sequence[Lost]) -> list[Note]:
+    """What is reachable, possibly lost in few blocks, or lost by the C library itself; the largest of each named."""
+    left = [lost for lost in losses if lost.finding_kind() is None]
+    reachable = [lost for lost in left if lost.kind is LossKind.REACHABLE]
+    possible = [lost for lost in left if lost.kind is LossKind.POSSIBLE]
+    system = [lost for lost in left if lost.kind is LossKind.DEFINITE]
+    return [
+        *_named("reachable-at-exit", reachable, "still reachable at exit"),
+        *_named("possibly-lost", possible, "possibly lost"),
+        *_named("possibly-lost", system, "lost by the system's libraries, none of the program's code on the stack"),
+    ]
+
+
+def _named(kind: str, losses: Sequence[Lost], what: str) -> Iterable[Note]:
+    for lost in losses[:_LARGEST]:
+        yield _note(kind, lost.site, f"{lost.site.text()}: {_amount(lost.bytes, lost.blocks)} {what}", lost.bytes)
+    rest = losses[_LARGEST:]
+    if rest:
+        amount = _amount(sum(lost.bytes for lost in rest), sum(lost.blocks for lost in rest))
+        yield Note(kind, f"{amount} {what} at {count_text(len(rest), 'other site')}")
+
+
+def _amount(size: int, blocks: int) -> str:
+    return f"{size_text(size)} in {count_text(blocks, 'block')}"
+
+
+def limit_notes(recordings: Sequence[Recording], more: Iterable[str] = ()) -> list[Note]:
+    """What bounds what could be seen, each once."""
+    limits = [limit for recording in recordings for limit in recording.limits]
+    return [Note("limit", text) for text in dict.fromkeys([*limits, *more])]
+
+
+def _note(kind: str, site: Site, text: str, size: int) -> Note:
+    return Note(kind, text, function=site.function, file=site.file, line=site.line, bytes=size)

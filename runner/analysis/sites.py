@@ -1,0 +1,78 @@
+"""A site: the frame that is blamed, as findings are folded by it, and as the answer shows it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runner.analysis.blame import HIDDEN, Blamer
+from runner.analysis.frames import function_of
+from runner.analysis.wording import place_text
+from runner.model import AnswerFrame, Frame, Mapping, Recording
+
+
+class Site(NamedTuple):
+    """What two stacks must share to be one finding.
+
+    module and address stand only where there is no file: massif prints no module beside a line. An address without a
+    name is relative to its module's file, so that a plugin that was loaded twice is one site.
+    """
+
+    function: str | None
+    file: str | None
+    line: int | None
+    module: str | None = None
+    address: int | None = None
+
+    def text(self) -> str:
+        """The site in a sentence."""
+        return place_text(self.function, self.file, self.line, self.module)
+
+
+def site_of(frame: Frame, mappings: Sequence[Mapping] = ()) -> Site:
+    """The site of a blamed frame."""
+    function = function_of(frame)
+    if frame.file is not None:
+        return Site(function, frame.file, frame.line)
+    address = None if function is not None else _in_module(frame.address, mappings)
+    return Site(function, None, None, frame.module, address)
+
+
+def _in_module(address: int | None, mappings: Sequence[Mapping]) -> int | None:
+    if address is None:
+        return None
+    mapping = next((m for m in mappings if m.start <= address < m.end), None)
+    return address if mapping is None else address - mapping.start + mapping.offset
+
+
+def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], list[Site]]:
+    """For each stack the number of its site, and the sites; -1 for a stack of which the tool shows nothing."""
+    numbers: dict[Site, int] = {}
+    of_frame: dict[int, int] = {}
+    folded = []
+    for stack, position in zip(recording.table.stacks, blamer.positions, strict=True):
+        if position == HIDDEN:
+            folded.append(-1)
+            continue
+        frame_id = stack[position]
+        if frame_id not in of_frame:
+            site = site_of(recording.table.frames[frame_id], recording.mappings)
+            of_frame[frame_id] = numbers.setdefault(site, len(numbers))
+        folded.append(of_frame[frame_id])
+    return folded, list(numbers)
+
+
+def shown(frame: Frame) -> AnswerFrame:
+    """A frame as the answer has it."""
+    return AnswerFrame(
+        function=function_of(frame),
+        signature=frame.signature,
+        file=frame.file,
+        line=frame.line,
+        module=frame.module,
+        address=None if frame.address is None else f"0x{frame.address:x}",
+        inlined=frame.inlined,
+    )
+
+
+def shown_stack(recording: Recording, stack_id: int | None) -> list[AnswerFrame]:
+    """A stack as the answer has it, leaf first; empty for None."""
+    return [] if stack_id is None else [shown(frame) for frame in recording.table.frames_of(stack_id)]

@@ -1,0 +1,140 @@
+"""Which snapshots of a recording tell of growth, and the matrix of live bytes by site over them. Needs numpy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.analysis.blame import Turnover
+from runner.analysis.trend import Floats
+from runner.analysis.wording import count_text
+from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
+
+_EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
+_HALF = 0.5
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The detailed snapshots that count.
+
+    snapshots   those with live bytes by stack, without the warm-up and without what was freed at exit
+    dropped     how many of the end were left out, since the program was freeing all it had
+    """
+
+    snapshots: list[Snapshot]
+    times: Floats
+    dropped: int = 0
+
+    @property
+    def span(self) -> float:
+        """From the first to the last of them, in the recording's unit of time."""
+        return float(self.times[-1] - self.times[0]) if len(self.times) else 0.0
+
+
+def timeline(recording: Recording, warmup: float) -> Timeline:
+    """The snapshots of `recording` that have stacks; `warmup` is in seconds and applies to a time in seconds only."""
+    detailed = [snapshot for snapshot in recording.snapshots if Metric.LIVE_BYTES in snapshot.columns]
+    start = warmup if recording.time_unit is TimeUnit.SECONDS else float("-inf")
+    warm = [snapshot for snapshot in detailed if snapshot.time >= start]
+    totals = np.array([_total(snapshot) for snapshot in warm], dtype=float)
+    times = np.array([snapshot.time for snapshot in warm], dtype=float)
+    keep = before_exit(times, totals)
+    return Timeline(warm[:keep], times[:keep], dropped=len(warm) - keep)
+
+
+def _total(snapshot: Snapshot) -> int:
+    return snapshot.totals.get(Metric.LIVE_BYTES, 0) or sum(snapshot.columns[Metric.LIVE_BYTES].amounts)
+
+
+def before_exit(times: Floats, totals: Floats) -> int:
+    """How many snapshots are left without those at the end that show a program freeing all it had.
+
+    They fall under half of what was there in the last part of the run; then those on the way down go too.
+    """
+    if len(times) < 3:
+        return len(times)
+    place = (times - times[0]) / max(times[-1] - times[0], 1e-12)
+    first = max(1, min(int(np.searchsorted(place, 1 - _EXIT)), len(times) - 1))
+    level = totals[max(0, first - 3) :].max()
+    keep = len(times)
+    while keep > first and totals[keep - 1] < _HALF * level:
+        keep -= 1
+    if keep == len(times):
+        return keep
+    while keep > first and totals[keep - 1] < totals[keep - 2]:
+        keep -= 1
+    return keep
+
+
+def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Metric = Metric.LIVE_BYTES) -> Floats:
+    """Amounts by site (rows) and snapshot (columns). Stacks of site -1 are left out."""
+    place = np.asarray(site_of_stack, dtype=np.int64)
+    rows = np.zeros((sites, len(line.snapshots)))
+    for number, snapshot in enumerate(line.snapshots):
+        ids, amounts = _arrays(snapshot.columns.get(metric))
+        where = place[ids]
+        seen = where >= 0
+        rows[:, number] = np.bincount(where[seen], weights=amounts[seen], minlength=sites)
+    return rows
+
+
+def turnover(recording: Recording, line: Timeline) -> Turnover | None:
+    """By stack, bytes that live at the end and that were ever had.
+
+    Had is what was allocated where the tool counts it, else the sum of all rises between snapshots. None without snapshots.
+    """
+    if not line.snapshots:
+        return None
+    stacks = len(recording.table.stacks)
+    last = line.snapshots[-1]
+    kept = _dense(last, Metric.LIVE_BYTES, stacks)
+    if Metric.ALLOCATED_BYTES in last.columns:
+        return Turnover(kept.tolist(), _dense(last, Metric.ALLOCATED_BYTES, stacks).tolist())
+    had, before = np.zeros(stacks), np.zeros(stacks)
+    for snapshot in line.snapshots:
+        now = _dense(snapshot, Metric.LIVE_BYTES, stacks)
+        had += np.maximum(now - before, 0)
+        before = now
+    return Turnover(kept.tolist(), had.tolist())
+
+
+def _dense(snapshot: Snapshot, metric: Metric, stacks: int) -> Floats:
+    ids, amounts = _arrays(snapshot.columns.get(metric))
+    row = np.zeros(stacks)
+    row[ids] = amounts
+    return row
+
+
+def _arrays(column: Column | None) -> tuple[NDArray[np.int64], Floats]:
+    if column is None or not len(column):
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+    ids = np.frombuffer(column.stack_ids, dtype=np.dtype(f"u{column.stack_ids.itemsize}"))
+    return ids.astype(np.int64), np.frombuffer(column.amounts, dtype=np.int64).astype(np.float64)
+
+
+def heaviest_stacks(snapshot: Snapshot, site_of_stack: Sequence[int]) -> dict[int, int]:
+    """By site, the stack that has most live bytes in this snapshot."""
+    best: dict[int, tuple[int, int]] = {}
+    for stack_id, amount in snapshot.columns[Metric.LIVE_BYTES].items():
+        site = site_of_stack[stack_id]
+        if site >= 0 and (site not in best or amount > best[site][0]):
+            best[site] = (amount, stack_id)
+    return {site: stack_id for site, (_, stack_id) in best.items()}
+
+
+def unjudged(recording: Recording, line: Timeline, fewest: int, shortest: float) -> str | None:
+    """Why growth can't be judged from these snapshots, and what to do; None where it can.
+
+    `fewest` snapshots are needed, over `shortest` seconds where the time is in seconds.
+    """
+    count = len(line.snapshots)
+    if count == 0:
+        had_totals = bool(recording.snapshots)
+        return "no snapshot with stacks" + (" after the warm-up" if had_totals else "") + ": run it longer, or with --every 500ms"
+    if recording.time_unit is TimeUnit.SECONDS and line.span < shortest and count > 1:
+        return f"its snapshots cover {line.span:.1f} s, too short to tell a leak from a start-up: give it more to do"
+    if count < fewest:
+        return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed: run it longer, or with --every 500ms"
+    return None

@@ -1,0 +1,258 @@
+"""Which rows of a (sites x snapshots) matrix grow, which have levelled off, which can't be told. Needs numpy.
+
+The question is not "is the end higher than the start" (a filled cache, a warm-up and a saw-tooth are that too) but
+"would it go on". So only the last two thirds of the run count, by time, and a row grows when it passes one of:
+
+trend     Sen's slope (Sen 1968, the median of the slopes of all pairs) shows a rise of at least FLOOR and of 3 MAD of the
+          residuals; Kendall's tau is 0.5 or more and significant (Mann 1945); most of the way that the row went was
+          upwards; it rose in several steps, none of which is most of it; the second half rose at least half as much as the
+          first; and it still rises at the end.
+troughs   the same of a saw-tooth's minima: in each of five or more bins of time the lowest value is above the one before.
+jumps     no more than three or more jumps: regular ones, or a vector's that doubles, each after about twice the time of the
+          one before; and the next is not overdue. Seen over the whole run.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.analysis.judgement import Shape, Trend
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FLOOR = 4096.0  # bytes: less is not called growth
+FEWEST_POINTS = 5  # in the last two thirds
+_START = 1 / 3  # of the time: start-up, left out
+_POINTS = 40  # at most; more snapshots are averaged into so many bins of time
+_TAU = 0.5
+_SIGNIFICANT = 1.95  # standard deviations; with 5 points: each above the one before
+_MANY_POINTS = 10  # fewer are judged more strictly
+_MADS = 3.0
+_STRAIGHT = 0.6  # of the way up and down, what is left as rise
+_LARGEST_STEP = 0.6  # of the rise
+_SECOND_HALF = 0.5
+_PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
+_UNSEEN = 0.25  # of the time between two snapshots, at most
+_OVERDUE = 1.8  # the end of the run, in units of the time of a doubling's last jump
+_ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
+
+
+def window_of(times: Floats) -> Flags:
+    """Which times count: the last two thirds of the span."""
+    return np.asarray(times >= times[0] + _START * (times[-1] - times[0]))
+
+
+def spread(times: Floats, fewest: int) -> bool:
+    """Whether `fewest` snapshots or more stand so in time that growth can be judged: no long stretch of it is unseen."""
+    if len(times) < fewest or times[-1] <= times[0]:
+        return False
+    window = times[window_of(times)]
+    return len(np.unique(window)) >= FEWEST_POINTS and float(np.diff(window).max()) <= _UNSEEN * float(times[-1] - times[0])
+
+
+def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
+    """By row, what is said of it; rows that are flat, fall or only fluctuate are left out.
+
+    `times` is not decreasing, `rows` has one column for each. Fewer than FEWEST_POINTS in the window: nothing is said.
+    """
+    window = window_of(times)
+    if len(times) == 0 or times[-1] <= times[0] or window.sum() < FEWEST_POINTS:
+        return {}
+    found: dict[int, Trend] = {}
+    moving = np.flatnonzero(rows.max(axis=1) - rows.min(axis=1) >= FLOOR)
+    for start in range(0, len(moving), _ROWS_AT_ONCE):
+        chosen = moving[start : start + _ROWS_AT_ONCE]
+        found |= _judge_some(times, rows[chosen], window, chosen.tolist())
+    return found
+
+
+def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) -> dict[int, Trend]:
+    late_times, late_rows = times[window], rows[:, window]
+    means = _Rows(*_binned(late_times, late_rows, _POINTS, np.add), late_times[-1] - late_times[0])
+    by_trend, trending = means.grow()
+    if len(late_times) < _MANY_POINTS:
+        by_trend &= _Rows(times, rows, times[-1] - times[0]).tau >= _TAU
+    bins = min(10, len(late_times) // 6)
+    by_troughs = np.zeros(len(rows), dtype=bool)
+    lows = means
+    if bins >= 5:
+        lows = _Rows(*_binned(late_times, late_rows, bins, np.minimum), means.span)
+        by_troughs = ~by_trend & lows.climb(late_rows, bins) & ~means.fell_at_end()
+    plateau, still = _levels(times, rows)
+    found: dict[int, Trend] = {}
+    for row, number in enumerate(numbers):
+        if by_trend[row]:
+            found[number] = means.describe(row, Shape.GROWING, "trend", times, rows)
+        elif by_troughs[row]:
+            found[number] = lows.describe(row, Shape.GROWING, "troughs", times, rows)
+        elif by_jumps := jumps_on(times, rows[row]):
+            found[number] = means.describe(row, Shape.GROWING, by_jumps, times, rows)
+        elif trending[row] and still[row]:
+            found[number] = means.describe(row, Shape.UNDECIDED, "trend", times, rows)
+        elif plateau[row]:
+            found[number] = means.describe(row, Shape.PLATEAU, "trend", times, rows)
+    return found
+
+
+class _Rows:
+    """Some rows over the window, at most _POINTS columns, and the figures that the tests need."""
+
+    def __init__(self, times: Floats, rows: Floats, span: float) -> None:
+        self.times, self.rows, self.span = times, rows, float(span)
+        first, second = np.triu_indices(len(times), 1)
+        rises = rows[:, second] - rows[:, first]
+        self.slope: Floats = np.median(rises / (times[second] - times[first]), axis=1)
+        self.rise = self.slope * self.span
+        signs = np.sign(rises)
+        untied = np.abs(signs).sum(axis=1)
+        score = signs.sum(axis=1)
+        pairs = len(first)
+        self.tau = score / np.sqrt(np.maximum(untied, 1) * pairs)
+        n = len(times)
+        self.significance = (score - 1) / np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+        residuals = rows - self.slope[:, None] * times
+        residuals -= np.median(residuals, axis=1)[:, None]
+        self.mad: Floats = np.median(np.abs(residuals), axis=1)
+        self.steps = np.diff(rows, axis=1)
+
+    def grow(self) -> tuple[Flags, Flags]:
+        """Which rows grow by the test of the trend; which have a trend at all."""
+        trending = (
+            (self.rise >= FLOOR) & (self.rise >= _MADS * self.mad) & (self.tau >= _TAU) & (self.significance >= _SIGNIFICANT)
+        )
+        trending &= self._straight() & self._rises_more_than_once()
+        return trending & self._even() & self._second_half() & self._goes_on(), trending
+
+    def _straight(self) -> Flags:
+        """Most of the way was upwards, in ten bins of time."""
+        _, coarse = _binned(self.times, self.rows, 10, np.add)
+        net = coarse[:, -1] - coarse[:, 0]
+        way = np.abs(np.diff(coarse, axis=1)).sum(axis=1)
+        return np.asarray(net >= _STRAIGHT * np.maximum(way, 1))
+
+    def _rises_more_than_once(self) -> Flags:
+        _, lows = _binned(self.times, self.rows, 10, np.minimum)
+        return np.asarray((np.diff(lows, axis=1) > 0).sum(axis=1) >= 2)
+
+    def _even(self) -> Flags:
+        """It rose in three steps or more, none of which is most of it."""
+        _, lows = _binned(self.times, self.rows, 10, np.minimum)
+        steps = np.diff(lows, axis=1)
+        net = lows[:, -1] - lows[:, 0]
+        return np.asarray(((steps > 0).sum(axis=1) >= 3) & (steps.max(axis=1) <= _LARGEST_STEP * net))
+
+    def _second_half(self) -> Flags:
+        start, middle, end = self._levels()
+        return np.asarray((end - middle >= _SECOND_HALF * (middle - start)) & (end > middle))
+
+    def _levels(self) -> tuple[Floats, Floats, Floats]:
+        """The means of a fifth of the time at the start, in the middle and at the end."""
+        place = (self.times - self.times[0]) / (self.times[-1] - self.times[0])
+        middle = np.abs(place - 0.5)
+        return (
+            self.rows[:, place <= 0.2].mean(axis=1),
+            self.rows[:, middle <= max(0.1, middle.min())].mean(axis=1),
+            self.rows[:, place >= 0.8].mean(axis=1),
+        )
+
+    def _goes_on(self) -> Flags:
+        """It has not rested at the end for longer than it did between its rises."""
+        highest = np.maximum.accumulate(self.rows, axis=1)
+        record = np.diff(highest, axis=1) > 0.01 * np.maximum(self.rise, 1)[:, None]
+        moments = np.where(record, self.times[1:], self.times[0])
+        last = np.maximum.accumulate(moments, axis=1)
+        gaps = np.where(
+            record, self.times[1:] - np.concatenate([np.full((len(last), 1), self.times[0]), last[:, :-1]], axis=1), 0
+        )
+        rest = self.times[-1] - last[:, -1]
+        if len(self.times) < _MANY_POINTS:  # too few to know its pauses: the last steps must be rises like the others
+            expected = 0.5 * self.slope[:, None] * np.diff(self.times)[-2:]
+            return np.asarray((self.steps[:, -2:] >= expected).all(axis=1))
+        return np.asarray(rest <= np.maximum(1.5 * gaps.max(axis=1), _PAUSE * self.span))
+
+    def fell_at_end(self) -> Flags:
+        """The last fifth lies below the middle."""
+        _, middle, end = self._levels()
+        return np.asarray(end < middle)
+
+    def climb(self, late_rows: Floats, bins: int) -> Flags:
+        """Which rows' minima all rise, by more than the chance of where a snapshot meets a tooth explains."""
+        net = self.rows[:, -1] - self.rows[:, 0]
+        height = np.percentile(late_rows, 95, axis=1) - np.percentile(late_rows, 5, axis=1)
+        chance = 3 * height * bins / late_rows.shape[1]
+        risen = (self.steps > 0).all(axis=1) & (net >= FLOOR) & (net >= chance) & (self.steps.max(axis=1) <= _LARGEST_STEP * net)
+        return np.asarray(risen & self._second_half())
+
+    def describe(self, row: int, shape: Shape, by: str, times: Floats, rows: Floats) -> Trend:
+        """The figures of one row; `times` and `rows` are those of the whole run."""
+        steps = self.steps[row]
+        return Trend(
+            shape=shape,
+            slope=float(self.slope[row])
+            if by in ("trend", "troughs")
+            else float((rows[row, -1] - rows[row, 0]) / (times[-1] - times[0])),
+            first=float(rows[row, 0]),
+            last=float(rows[row, -1]),
+            rises=int((steps > 0).sum()),
+            steps=len(steps),
+            span=float(times[-1] - times[0]),
+            confidence=self._confidence(row, by),
+            by=by,
+        )
+
+    def _confidence(self, row: int, by: str) -> float:
+        """0.6, and up to 0.12 each for: a tau of 0.9, 20 points, a rise of 12 MAD; 0.15 less without a trend."""
+        clear = min(1.0, max(0.0, float(self.tau[row] - _TAU) / 0.4))
+        many = min(1.0, len(self.times) / 20)
+        quiet = min(1.0, float(self.rise[row]) / max(1.0, 12 * float(self.mad[row])))
+        return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - (0.0 if by == "trend" else 0.15), 2)
+
+
+def _binned(times: Floats, rows: Floats, bins: int, ufunc: np.ufunc) -> tuple[Floats, Floats]:
+    """Times and rows in at most `bins` bins of equal time, empty ones left out: means for np.add, lowest for np.minimum.
+
+    Equal times always fall into one bin, so that all times of the answer differ.
+    """
+    edges = np.linspace(times[0], times[-1], bins + 1)[1:-1]
+    number = np.searchsorted(edges, times, side="right")
+    if len(times) <= bins:
+        number = np.unique(times, return_inverse=True)[1]
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    counts = np.diff(starts, append=len(times))
+    reduced = ufunc.reduceat(rows, starts, axis=1)
+    return np.add.reduceat(times, starts) / counts, reduced / counts if ufunc is np.add else reduced
+
+
+def _levels(times: Floats, rows: Floats) -> tuple[Flags, Flags]:
+    """Which rows rose and have levelled off; which still rose in the last fifth of the time."""
+    place = (times - times[0]) / (times[-1] - times[0])
+    end = rows[:, place >= 0.9].mean(axis=1)
+    before = rows[:, (place >= 0.5) & (place < 0.8)]
+    late = rows[:, -1:].mean(axis=1) if before.shape[1] == 0 else before.mean(axis=1)
+    grown = end - rows[:, 0]
+    plateau = (grown >= 0.25 * np.maximum(end, 1)) & (grown >= FLOOR) & (np.abs(end - late) <= 0.1 * grown)
+    still = (end - late >= np.maximum(FLOOR, 0.1 * np.abs(grown))) & (end >= 0.95 * rows.max(axis=1))
+    return plateau, still
+
+
+def jumps_on(times: Floats, row: Floats) -> str | None:
+    """How a row rises that rises only in jumps, and goes on to: "steps" (regular), "doubling" (each after longer), or None.
+
+    Three jumps or more over the whole run, no fall, and the next jump is not overdue.
+    """
+    changes = np.diff(row)
+    if row[-1] - row[0] < FLOOR or (changes < -0.02 * row.max()).any():
+        return None
+    jumps = np.flatnonzero(changes >= 0.25 * changes.max()) + 1
+    if len(jumps) >= 3 and changes[jumps - 1].sum() >= 0.9 * (row[-1] - row[0]):
+        gaps = np.diff(times[jumps], prepend=times[0])
+        rest = times[-1] - times[jumps[-1]]
+        if len(jumps) <= len(row) / 3 and gaps.max() <= 1.7 * gaps.min() and rest <= 1.2 * np.median(gaps):
+            return "steps"
+    jumps = np.flatnonzero((changes >= 0.25 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
+    if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.9 * (row[-1] - row[jumps[0] - 1])):
+        return None
+    moments = times[jumps] - times[0]
+    factors = moments[-2:] / np.maximum(moments[-3:-1], 1e-12)
+    on_time = times[-1] - times[0] <= _OVERDUE * moments[-1]
+    return "doubling" if on_time and (factors >= 1.3).all() and (factors <= 3.2).all() else None

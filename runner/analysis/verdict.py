@@ -1,0 +1,189 @@
+"""From recordings to an answer: findings, notes, and a verdict with its reasons.
+
+leaking       something is lost, or only interior pointers reach many blocks of it (memcheck's own exit code counts both)
+growing       something that is still referenced, a mapping or a stack keeps growing
+clean         nothing of it, and the evidence is whole: every recording read to its end, the run measured, and what the
+              backend sees was really judged
+inconclusive  everything else, with what to do; and always where the run as a whole could not measure
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.analysis.blame import blame
+from runner.analysis.defects import fold_defects
+from runner.analysis.findings import growth_findings, loss_findings, ranked
+from runner.analysis.judgement import Growth
+from runner.analysis.losses import Lost, fold_losses, loss_turnover
+from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, undecided_notes
+from runner.analysis.wording import count_text, place_text, size_text, span_text
+from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Recording, TimeUnit, Verdict
+
+_LEAKING = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
+_GROWS = {
+    FindingKind.GROWING: "live memory grows",
+    FindingKind.MAPPING_GROWTH: "mapped memory grows",
+    FindingKind.STACK_GROWTH: "the stack grows",
+}
+_GROWTH_KINDS = frozenset(_GROWS)
+_SHORT_LIVED = 0.1  # of the main recording's span: a child seen for less is a limit, not a reason to doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the recordings can be asked.
+
+    sees       the kinds of finding that the backend can see
+    wrappers   the project's own allocation functions, as the profile names them (shell patterns)
+    warmup     seconds at the start that growth leaves out
+    finished   the target ran to its end, or to our stop
+    reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
+    """
+
+    sees: frozenset[FindingKind]
+    wrappers: tuple[str, ...] = ()
+    warmup: float = 0.0
+    finished: bool = True
+    reasons: tuple[str, ...] = ()
+
+
+def conclude(recordings: list[Recording], scope: Scope) -> Answer:
+    """What the recordings say; the main process stands first among them. `run` of the answer is left empty."""
+    if any(recording.snapshots for recording in recordings):
+        from runner.analysis.growth import judge_all  # numpy, only where there is something to rank
+
+        blamers, growths = judge_all(recordings, scope.wrappers, scope.warmup)
+    else:
+        blamers, growths = blame(recordings, [loss_turnover(recording) for recording in recordings], scope.wrappers), []
+    losses = fold_losses(recordings, blamers)
+    errors = fold_defects(recordings, blamers)
+    findings = ranked([*growth_findings(growths), *loss_findings(losses)])
+    doubts = _doubts(recordings, scope, growths)
+    verdict = _verdict(findings, scope, doubts)
+    reasons = doubts if verdict is Verdict.INCONCLUSIVE else _grounds(verdict, findings, recordings, growths)
+    main = recordings[0] if recordings else None
+    return Answer(
+        verdict=verdict,
+        reasons=[*reasons, *_of_errors(errors)],
+        findings=findings,
+        errors=errors,
+        notes=[*_notes(growths, losses), *limit_notes(recordings, _asides(recordings, scope, growths))],
+        heap_summary=main.heap_summary if main else None,
+        leak_summary=main.leak_summary if main else None,
+    )
+
+
+def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[str]) -> Verdict:
+    kinds = {finding.kind for finding in findings}
+    if scope.reasons:
+        return Verdict.INCONCLUSIVE
+    if kinds & _LEAKING:
+        return Verdict.LEAKING
+    if kinds:
+        return Verdict.GROWING
+    return Verdict.INCONCLUSIVE if doubts else Verdict.CLEAN
+
+
+def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
+    """Why "clean" can't be said, and what to do: a sentence each, none twice."""
+    doubts = list(scope.reasons)
+    if not recordings:
+        doubts.append("nothing was recorded: see what the tool said, and run it again")
+    if not scope.finished:
+        doubts.append("the program was not seen to its end: let it end, or stop it with SIGTERM")
+    for recording in recordings:
+        doubts += recording.flaws
+        if not recording.complete and not recording.flaws:
+            doubts.append(f"{_process(recording)}the output of {recording.tool} is not whole: run it again")
+    if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
+        doubts.append("no snapshots were taken: run it longer, or with --every 500ms")
+    for growth in growths:
+        doubts += _doubts_of_growth(growth, growths[0])
+    return list(dict.fromkeys(doubts))
+
+
+def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:
+    who = _process(growth.recording) if growth is not main else ""
+    if growth.unjudged:
+        return [] if _is_aside(growth, main) else [f"{who}growth can't be judged: {growth.unjudged}"]
+    rising = [
+        f"{who}{standing.site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it longer"
+        for standing in growth.undecided[:2]
+    ]
+    if growth.total_grows and not growth.growing and not rising:
+        rising.append(f"{who}live memory as a whole grows, but no one site does: run it longer, with more snapshots")
+    return rising
+
+
+def _is_aside(growth: Growth, main: Growth) -> bool:
+    """A child that lived briefly: its growth is not judged, and need not be."""
+    return growth is not main and not main.unjudged and growth.span <= _SHORT_LIVED * main.span
+
+
+def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
+    """Limits that the analysis itself sets."""
+    said = [
+        f"{_process(growth.recording)}growth was not judged, as {growth.unjudged}"
+        for growth in growths
+        if growth.unjudged and _is_aside(growth, growths[0])
+    ]
+    if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
+        said.append("the warm-up could not be left out: the snapshots are not timed in seconds")
+    return said
+
+
+def _process(recording: Recording) -> str:
+    return "" if recording.pid is None else f"process {recording.pid}: "
+
+
+def _grounds(
+    verdict: Verdict, findings: Sequence[Finding], recordings: Sequence[Recording], growths: Sequence[Growth]
+) -> list[str]:
+    """What the verdict rests on, in figures."""
+    if verdict is Verdict.CLEAN:
+        return _grounds_for_clean(recordings, growths)
+    grounds = []
+    lost = [finding for finding in findings if finding.kind in _LEAKING]
+    if lost:
+        size, blocks = sum(finding.bytes for finding in lost), sum(finding.blocks or 0 for finding in lost)
+        grounds.append(
+            f"{size:,} bytes in {count_text(blocks, 'block')} are lost at {count_text(len(lost), 'site')}{_most(lost[0])}"
+        )
+    for kind, what in _GROWS.items():
+        grown = [finding for finding in findings if finding.kind is kind]
+        if grown:
+            risen = size_text(sum(finding.bytes for finding in grown))
+            where = (
+                ""
+                if grown[0].function is None and grown[0].file is None
+                else f" at {count_text(len(grown), 'site')}{_most(grown[0])}"
+            )
+            grounds.append(f"{what} by {risen} over the run{where}")
+    return grounds
+
+
+def _most(finding: Finding) -> str:
+    return f", most of it at {place_text(finding.function, finding.file, finding.line, finding.module)}"
+
+
+def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth]) -> list[str]:
+    grounds = []
+    if growths:
+        main = growths[0]
+        span = span_text(main.span, main.recording.time_unit)
+        grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing")
+    checked = [recording for recording in recordings if not recording.snapshots]
+    if checked:
+        grounds.append(f"{checked[0].tool} saw the program to its end, and nothing is lost")
+    return grounds
+
+
+def _of_errors(errors: Sequence[AnswerError]) -> list[str]:
+    if not errors:
+        return []
+    kinds = ", ".join(dict.fromkeys(error.kind for error in errors))
+    return [f"besides, {count_text(sum(error.count for error in errors), 'error')} of use: {kinds}"]
+
+
+def _notes(growths: Sequence[Growth], losses: Sequence[Lost]) -> list[Note]:
+    return [*plateau_notes(growths), *undecided_notes(growths), *live_notes(growths), *loss_notes(losses)]
