@@ -20,8 +20,8 @@ from runner.quantities import (
     parse_stop_signal,
     shown,
 )
-from runner.yaml_tree import Group, Problem, Scalar, refusal
-from runner.yaml_values import NextToFile, similar, validate
+from runner.yaml_tree import Broken, Group, Node, Problem, Scalar, refusal
+from runner.yaml_values import NULLS, NextToFile, similar, validate
 
 __all__ = [
     "Duration",
@@ -143,12 +143,6 @@ class Profile(_Part):
         return StopPlan(self.stop.signal, self.stop.grace)
 
 
-class _Head(Profile):
-    """All of a profile but its options, which are validated by the backend's class."""
-
-    options: None = None  # type: ignore[assignment]
-
-
 def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = (), tool_args: Sequence[str] = ()) -> Profile:
     """The profile of a shipped name, or of a file (whatever has a / or ends in .yaml or .yml).
 
@@ -175,7 +169,7 @@ def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = 
 def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]) -> type[ToolOptions] | None:
     """The Options of the backend that `tree` names; a backend that is not there is told of, one that is missing is not."""
     backend = tree.entries.get("backend")
-    if not isinstance(backend, Scalar) or not backend.text:
+    if not isinstance(backend, Scalar) or (backend.plain and backend.text in NULLS):
         return None
     found = options_for(backend.text) if _BACKEND.fullmatch(backend.text) else None
     if found is None:
@@ -188,20 +182,21 @@ def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]
 
 def _validated(tree: Group, options_class: type[ToolOptions] | None, stem: str, problems: list[Problem]) -> Profile | None:
     entries = {"name": Scalar(tree.place, stem, plain=False), **tree.entries}
-    options = entries.pop("options", Group(tree.place))
+    written = entries.pop("options", Group(tree.place))
+    options = _validated_options(written, options_class, problems) if options_class else None
+    rest = Group(tree.place, entries, tree.key_places)
     elsewhere = _belongs(options_class) | {"extends": "extends"}
-    head = validate(_Head, Group(tree.place, entries, tree.key_places), problems, hints=elsewhere)
-    if options_class is None:
-        return None
-    if isinstance(options, Scalar) and options.plain and not options.text:
-        options = Group(options.place)  # `options:` with nothing below it but comments
-    if not isinstance(options, Group):
-        problems.append(Problem(options.place, "options", "a group of keys and values is due"))
-        return None
-    made = validate(options_class, options, problems, ("options",), _belongs(None))
-    if head is None or made is None:
-        return None
-    return Profile(**{**{name: getattr(head, name) for name in Profile.model_fields}, "options": made})
+    return validate(Profile, rest, problems, hints=elsewhere, given={"options": options or ToolOptions()})
+
+
+def _validated_options(written: Node, options_class: type[ToolOptions], problems: list[Problem]) -> ToolOptions | None:
+    if isinstance(written, Scalar) and written.plain and not written.text:
+        written = Group(written.place)  # `options:` with nothing below it but comments
+    if isinstance(written, Group):
+        return validate(options_class, written, problems, ("options",), hints=_belongs(None), given={})
+    if not isinstance(written, Broken):
+        problems.append(Problem(written.place, "options", "a group of keys and values is due"))
+    return None
 
 
 def _belongs(options_class: type[ToolOptions] | None) -> dict[str, str]:

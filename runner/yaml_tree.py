@@ -16,6 +16,7 @@ from runner.quantities import shown
 
 LARGEST_FILE = 256 * 1024  # bytes
 DEEPEST = 20  # levels of nesting
+MOST_LINES = 100  # of one error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,10 @@ def dotted(keys: Iterable[object]) -> str:
 
 
 def refusal(problems: list[Problem]) -> LeakrunError:
-    """All problems as one error, a line each in the order of the files."""
+    """All problems as one error, a line each in the order of the files; of very many the first hundred."""
     lines = dict.fromkeys(str(problem) for problem in sorted(problems, key=lambda problem: _order(problem.place)))
-    return LeakrunError(ErrorKind.USAGE, "\n".join(lines))
+    more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+    return LeakrunError(ErrorKind.USAGE, "\n".join([*list(lines)[:MOST_LINES], *more]))
 
 
 def _order(place: Place) -> tuple[bool, str, int, int]:

@@ -40,22 +40,29 @@ class _Due(NamedTuple):
 
 
 def validate(
-    model: type[Model], tree: Group, problems: list[Problem], keys: Keys = (), hints: Mapping[str, str] | None = None
+    model: type[Model],
+    tree: Group,
+    problems: list[Problem],
+    keys: Keys = (),
+    *,
+    hints: Mapping[str, str],
+    given: Mapping[str, object],
 ) -> Model | None:
     """`tree` as a `model`; None where it is not one, and then the reasons have been added to `problems`.
 
     keys   where in the whole file the tree stands
     hints  keys that stand elsewhere, or are taken out of the tree before: their whole paths
+    given  values that are at hand already, and do not stand in the tree
     """
     reader = _Reader(problems)
-    data = reader.model(model, tree, keys)
+    data = {**reader.model(model, tree, keys), **given}
     try:
         made = model.model_validate(data)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             location = tuple(each["loc"])
             if keys + location not in reader.failed:
-                problems.append(_problem(dict(each), tree, keys, known_keys(model, location), hints or {}))
+                problems.append(_problem(dict(each), tree, keys, known_keys(model, location), hints))
         return None
     return None if reader.failed else made
 

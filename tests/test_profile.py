@@ -259,6 +259,12 @@ name: a/b
         (b"description: x\n", ["p.yaml:1:1: backend: is missing"]),
         (b"backend: [one]\n", ["p.yaml:1:10: backend: a list stands here, but text is due"]),
         (b"backend: 'on'\n", ["p.yaml:1:10: backend: there is no backend 'on'"]),
+        (b"backend: ''\n", ["p.yaml:1:10: backend: there is no backend ''"]),
+        (b"backend: ~\n", ['p.yaml:1:10: backend: ~ means nothing in YAML, but text is due (did you mean "~" in quotes?)']),
+        (
+            b"backend: one\noptions: !x {}\n",
+            ["p.yaml:2:10: the tag '!x' is not taken: write the value without it, in quotes where it is text"],
+        ),
         (b"backend: ../one\n", ["p.yaml:1:10: backend: there is no backend '../one'"]),
         (b"backend: two\n", ["p.yaml:1:1: options.how: is missing"]),
         (b"backend: one\noptions: 3\n", ["p.yaml:2:10: options: a group of keys and values is due"]),
@@ -279,6 +285,12 @@ def test_deep_nesting_is_refused_and_not_followed(tmp_path: Path, opening: str, 
     (error,) = errors_of(tmp_path, "backend: one\nargs: " + opening * levels + closing * levels)
     assert "nested deeper than 20 levels" in error
     assert error.startswith("p.yaml:2:")
+
+
+def test_of_very_many_errors_the_first_hundred_are_told(tmp_path: Path) -> None:
+    lines = errors_of(tmp_path, "backend: one\n" + "".join(f"k{number}: 1\n" for number in range(150)))
+    assert len(lines) == 101
+    assert lines[-1] == "and 50 more"
 
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:

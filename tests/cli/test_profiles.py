@@ -1,6 +1,7 @@
 """`leakrun profiles`: the list, one profile with its command line, and validation, as a user types them."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -71,14 +72,17 @@ def test_one_is_shown_as_json_for_a_program_with_its_own_options(capsys: pytest.
     assert document["profile"]["stop"] == {"signal": "TERM", "grace": "30s"}
 
 
+@pytest.mark.parametrize("name", shipped_names())
 def test_the_command_line_that_is_shown_works(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "RUN" / "raw").mkdir(parents=True)
-    document = json.loads(run(capsys, "--json", "massif", "--", shutil.which("true") or "")[1])
-    subprocess.run(document["command"], check=True, timeout=60)
-    assert list((tmp_path / "RUN" / "raw").glob("massif.*.out"))
+    document = json.loads(run(capsys, "--json", name, "--", shutil.which("true") or "")[1])
+    environment = {**os.environ, **{key: value for key, value in document["environment"].items() if value is not None}}
+    subprocess.run(document["command"], env=environment, check=True, timeout=60)
+    left = [path.name for path in (tmp_path / "RUN" / "raw").iterdir()]
+    assert [each for each in left if each.endswith((".out", ".xml", ".heap"))], left
 
 
 def test_what_is_wrong_is_told_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
