@@ -1,7 +1,7 @@
 """What valgrind's formats have in common: how frames are written, and what may be found in their bytes."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import BinaryIO
 
@@ -9,7 +9,7 @@ from runner.model import Frame, Recording, StackTable
 
 LARGEST = 2**63 - 1  # what a column of amounts can hold
 LONGEST_ROW = 1 << 20
-CHUNK_BYTES = 1 << 17
+CHUNK_BYTES = 1 << 16
 MOST_FLAWS = 20
 
 # 0x10920E: f(int) (a file.c:12)   0x4A: ??? (in /usr/lib/x.so)   0x4A: (below main) (libc-start.c:308)   0x4A: ???
@@ -116,8 +116,3 @@ class Rows:
             rest = rows.pop()[:LONGEST_ROW]
             yield from rows
         self.unfinished = rest
-
-
-def total(amounts: Iterable[int]) -> int:
-    """The sum, kept within what a column can hold."""
-    return min(sum(amounts), LARGEST)

@@ -30,8 +30,9 @@ _XTREE_METRICS = {
     "totBk": Metric.ALLOCATED_BLOCKS,
 }
 _XTREE_ROOT = re.compile(r"(\w+) : [\w ]+")
-# One expression for all rows of a chunk: a snapshot's tree can have ten thousand rows, and so its speed is the reader's.
-_TREE_ROW = re.compile(rb"^( *)n(0?)[0-9]*: ([0-9]+) (.*)$", re.MULTILINE)
+# One expression for all rows of a block: the trees are nearly all of a file, and so this is the reader's speed.
+# A row that is none matches too, without groups.
+_TREE_ROW = re.compile(rb"( *+)n(0?)[0-9]*+: ([0-9]++) (.++)\n|.*\n")
 _BELOW = re.compile(rb"in [0-9]+ places?, (all )?below massif's threshold.*")
 _DEFAULT_THRESHOLD = 1.0
 _DEFAULT_DEPTH = 30
@@ -172,7 +173,7 @@ class _Reader:
     def _read_tree(self, snapshot: Snapshot) -> None:
         """Takes the tree that follows. A damaged one is kept only where there is no other, since its sums are too small."""
         recording = self._recording
-        root = _TREE_ROW.fullmatch(self._source.row() or b"")
+        root = _TREE_ROW.fullmatch((self._source.row() or b"") + b"\n")
         blocks = self._source.rows_to_separator()
         amounts: dict[int, int] = {}
         try:
@@ -188,11 +189,14 @@ class _Reader:
             self._append(snapshot, metric, Column(amounts.keys(), amounts.values()))
 
     def _read_rows(self, root: re.Match[bytes] | None, blocks: Iterator[bytes], amounts: dict[int, int]) -> None:
-        if root is None or root[1] or len(root[3]) > _MOST_DIGITS:
+        if root is None or not root[4] or root[1] or len(root[3]) > _MOST_DIGITS:
             raise _DamageError("its tree has no root")
         expected = int(root[3])
         for block in blocks:
-            self._add_rows(block, amounts)
+            try:
+                self._add_rows(block, amounts)
+            except IndexError as error:
+                raise _DamageError("its tree is too deep") from error
         if root[2] and expected:  # the root is all that there is
             amounts[self._recording.table.intern([BELOW_THRESHOLD])] = expected
         found = sum(amounts.values())
@@ -201,25 +205,21 @@ class _Reader:
 
     def _add_rows(self, block: bytes, amounts: dict[int, int]) -> None:
         """Adds what the leaves of these rows hold to `amounts`, by stack id. The reader's speed is this function's."""
-        rows = _TREE_ROW.findall(block)
-        if len(rows) != block.count(b"\n"):
-            raise _DamageError("rows that are none stand in its tree")
         known, stack_id, path = self._frame_ids.get, self._recording.table.stack_id, self._path
-        for indent, leaf, size, described in rows:
+        for indent, leaf, size, described in _TREE_ROW.findall(block):
             frame_id = known(described)
             if frame_id is None:
                 frame_id = self._new_frame(described)
-            depth = len(indent)
-            if depth >= _DEEPEST:
-                raise _DamageError("its tree is too deep")
-            path[depth] = frame_id
+            path[len(indent)] = frame_id
             if leaf and size != b"0":
                 if len(size) > _MOST_DIGITS:
                     raise _DamageError("a row holds more bytes than there can be")
-                stack = stack_id(tuple(path[1 : depth + 1]))
+                stack = stack_id(tuple(path[1 : len(indent) + 1]))
                 amounts[stack] = amounts.get(stack, 0) + int(size)
 
     def _new_frame(self, described: bytes) -> int:
+        if not described:
+            raise _DamageError("a row of its tree is not one")
         frame = BELOW_THRESHOLD if _BELOW.fullmatch(described) else parse_frame(text_of(described))
         if frame is None:
             raise _DamageError("a row of its tree has no frame")
@@ -266,7 +266,7 @@ def _value(row: bytes | None, key: str) -> str:
 
 def _metric_of(root: re.Match[bytes] | None) -> Metric | None:
     """What a tree's amounts are: live bytes, or what an xtree names; None for what the model has no word for."""
-    named = _XTREE_ROOT.fullmatch(text_of(root[4])) if root is not None else None
+    named = _XTREE_ROOT.fullmatch(text_of(root[4])) if root is not None and root[4] else None
     return _XTREE_METRICS.get(named[1]) if named is not None else Metric.LIVE_BYTES
 
 
