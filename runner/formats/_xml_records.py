@@ -92,7 +92,7 @@ class XmlRecords:
         self._entry = _RESUME
         return self._pass_over(text, found.start(), parsed=False)
 
-    def _ended(self, parser: XMLPullParser[Element]) -> Iterator[Element]:
+    def _ended(self, parser: "XMLPullParser[Element]") -> Iterator[Element]:
         """The records that have ended by now; they are dropped from the tree. Raises ParseError behind the last."""
         opened = self._open
         for event, element in cast(Iterator[tuple[str, Element]], parser.read_events()):
