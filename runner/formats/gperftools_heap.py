@@ -28,6 +28,7 @@ _HEADER = re.compile(rb"heap profile:" + _COUNTS + rb"\s*(\S*)\s*")
 _STACK = re.compile(_COUNTS + rb"((?:\s+0x[0-9a-f]{1,16})*)\s*", re.IGNORECASE)
 _RATE = re.compile(r"heap(_v2)?/(\d{1,12})(?:\*(\d{1,6}))?$")
 _MAPS = b"MAPPED_LIBRARIES:"
+_LONGEST_TEXT = 1 << 20  # gperftools' own buffer, src/heap-profiler.cc
 _METRICS = (Metric.LIVE_BLOCKS, Metric.LIVE_BYTES, Metric.ALLOCATED_BLOCKS, Metric.ALLOCATED_BYTES)  # in the order of the text
 
 _Counts = tuple[int, int, int, int]
@@ -93,7 +94,7 @@ def _take_apart(data: bytes) -> _Dump:
         if match:
             dump.counts.append(_numbers(match))
             dump.tails.append(match[5])
-        elif line.strip():
+        elif line.strip() and not line.startswith(b"#"):  # Go's runtime adds comments
             damaged += 1
     if damaged:
         dump.flaws.append(f"{damaged} of its lines can't be read")
@@ -119,16 +120,18 @@ class _SeriesReader:
         self.stack_ids: dict[bytes, int] = {}  # valid as long as the mappings are the same
         self.frame_ids: dict[bytes, int] = {}
         self.rates: set[str] = set()
+        self.with_mappings = False
         self.unlisted: list[tuple[float, str, int, int]] = []  # share, name, listed bytes, all bytes
 
     def add(self, data: bytes, name: str, time: float) -> None:
         dump = _take_apart(data)
         self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
         self._map(dump.mappings)
-        self._note_unlisted(dump, name)
+        self._note_unlisted(dump, name, len(data))
         self._scale(dump)
         stack_ids = [self._stack_id(tail) for tail in dump.tails]
-        snapshot = Snapshot(time, dict(zip(_METRICS, dump.header or _sums(dump.counts), strict=True)), label=name)
+        totals = map(max, dump.header or (0, 0, 0, 0), _sums(dump.counts))  # mappings are not in the header
+        snapshot = Snapshot(time, dict(zip(_METRICS, totals, strict=True)), label=name)
         snapshot.columns = _columns(stack_ids, dump.counts)
         self.recording.snapshots.append(snapshot)
 
@@ -139,12 +142,16 @@ class _SeriesReader:
         recording.complete = not recording.flaws
         if self.unlisted:
             recording.limits.append(self._say_unlisted())
+        if self.with_mappings:
+            recording.limits.append("mappings are counted beside blocks, those that tcmalloc took for its heap among them")
         recording.limits += [f"sampled by tcmalloc ({rate}): the figures are estimates" for rate in sorted(self.rates)]
         return recording
 
     def _map(self, mappings: list[Mapping]) -> None:
-        """From here on addresses are in these mappings, or where these have none, in those of earlier dumps: a library that is
-        unloaded leaves its blocks behind."""
+        """From here on addresses are in these mappings, or where these have none, in those of earlier dumps.
+
+        A library that is unloaded leaves its blocks behind.
+        """
         if mappings == self.mapped:
             return
         self.mapped = mappings
@@ -173,18 +180,25 @@ class _SeriesReader:
     def _no_frame(self) -> int:
         return self.recording.table.frame_id(Frame())
 
-    def _note_unlisted(self, dump: _Dump, name: str) -> None:
+    def _note_unlisted(self, dump: _Dump, name: str, size: int) -> None:
+        """Compare what the lines sum up to with what the header says."""
+        if dump.header is None:
+            return
         sums = _sums(dump.counts)
-        for index in (1, 3):
-            listed, total = sums[index], dump.header[index] if dump.header else 0
-            if listed < total:
-                self.unlisted.append((1 - listed / total, name, listed, total))
+        missing = [(1 - sums[i] / dump.header[i], name, sums[i], dump.header[i]) for i in (1, 3) if sums[i] < dump.header[i]]
+        if size >= _LONGEST_TEXT - 4096:
+            self.unlisted += missing
+        elif missing and not dump.flaws:
+            self.recording.flaws.append(
+                f"{name}: its lines list {missing[0][2]} of the {missing[0][3]} bytes that its header says"
+            )
+        self.with_mappings |= sums[1] > dump.header[1]
 
     def _say_unlisted(self) -> str:
         share, name, listed, total = max(self.unlisted)
         dumps = len({each[1] for each in self.unlisted})
         return (
-            f"tcmalloc cuts a dump's text at 1 MiB: {dumps} of {len(self.recording.snapshots)} lack their last stacks; "
+            f"tcmalloc cuts a dump's text at 1 MiB: {dumps} of {len(self.recording.snapshots)} lack their smallest stacks; "
             f"{name} lists {listed} of {total} bytes ({100 * share:.1f} % are missing)"
         )
 
