@@ -29,7 +29,8 @@ def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: 
 
 def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
     """Judge every site of `recording` over the snapshots of `line`."""
-    site_of_stack, sites = fold(recording, blamer)
+    site_of_stack, roles = fold(recording, blamer)
+    sites = list(roles)
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
     if reason is None and not spread(line.times, FEWEST_SNAPSHOTS):
         reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
@@ -68,7 +69,7 @@ def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
                         trend.confidence * _trust(blamer, stack_id),
                     )
                 )
-            case Shape.PLATEAU:
+            case Shape.PLATEAU if roles[sites[number]] is not Role.MACHINERY:
                 growth.plateaus.append(Standing(sites[number], round(trend.last), trend))
             case Shape.UNDECIDED:
                 growth.undecided.append(Standing(sites[number], round(trend.last), trend))
@@ -82,7 +83,7 @@ def _grown(trend: Trend) -> int:
     """Bytes over the whole run: last less first where the slope bears that out, else (after a burst) what the slope makes."""
     by_slope = trend.slope * trend.span
     difference = trend.last - trend.first
-    return round(difference if 0.5 * by_slope <= difference <= 2 * by_slope else by_slope)
+    return round(difference if difference <= 2 * by_slope else by_slope)
 
 
 def _trust(blamer: Blamer, stack_id: int | None) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from runner.analysis.blame import HIDDEN, Blamer
-from runner.analysis.frames import function_of
+from runner.analysis.frames import Role, function_of
 from runner.analysis.wording import place_text
 from runner.model import AnswerFrame, Frame, Mapping, Recording
 
@@ -43,9 +43,10 @@ def _in_module(address: int | None, mappings: Sequence[Mapping]) -> int | None:
     return address if mapping is None else address - mapping.start + mapping.offset
 
 
-def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], list[Site]]:
-    """For each stack the number of its site, and the sites; -1 for a stack of which the tool shows nothing."""
+def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], dict[Site, Role]]:
+    """For each stack the number of its site, -1 where the tool shows nothing of it; and the sites in order, with their roles."""
     numbers: dict[Site, int] = {}
+    sites: dict[Site, Role] = {}
     of_frame: dict[int, int] = {}
     folded = []
     for stack, position in zip(recording.table.stacks, blamer.positions, strict=True):
@@ -56,8 +57,9 @@ def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], list[Site]]:
         if frame_id not in of_frame:
             site = site_of(recording.table.frames[frame_id], recording.mappings)
             of_frame[frame_id] = numbers.setdefault(site, len(numbers))
+            sites.setdefault(site, blamer.roles[frame_id])
         folded.append(of_frame[frame_id])
-    return folded, list(numbers)
+    return folded, sites
 
 
 def shown(frame: Frame) -> AnswerFrame:
