@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.mappings import MappingIndex, parse_maps
-from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, TimeUnit
+from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, StackTable, TimeUnit
 
 FORMAT = "gperftools heap profile (tcmalloc)"
 
 _COUNTS = rb"\s*(\d{1,18}):\s*(\d{1,18})\s*\[\s*(\d{1,18}):\s*(\d{1,18})\]\s*@"
 _HEADER = re.compile(rb"heap profile:" + _COUNTS + rb"\s*(\S*)\s*")
-_STACK = re.compile(_COUNTS + rb"((?:\s+0x[0-9a-f]{1,16})*)\s*", re.IGNORECASE)
+_STACK = re.compile(_COUNTS + rb"(.*)")
+_ADDRESS = re.compile(rb"0x[0-9a-f]{1,16}", re.IGNORECASE)
 _RATE = re.compile(r"heap(_v2)?/(\d{1,12})(?:\*(\d{1,6}))?$")
 _MAPS = b"MAPPED_LIBRARIES:"
 _LONGEST_TEXT = 1 << 20  # gperftools' own buffer, src/heap-profiler.cc
@@ -74,6 +75,7 @@ class _Dump:
     tails: list[bytes] = field(default_factory=list)
     mappings: list[Mapping] = field(default_factory=list)
     flaws: list[str] = field(default_factory=list)
+    damaged: int = 0  # lines
 
 
 def _take_apart(data: bytes) -> _Dump:
@@ -88,16 +90,13 @@ def _take_apart(data: bytes) -> _Dump:
         del lines[-1:]  # empty, or cut, and then its last address may be half an address
     elif not maps.endswith(b"\n"):
         dump.flaws.append("it is cut within the list of mapped libraries")
-    damaged = 0
     for line in lines:
         match = _STACK.fullmatch(line)
         if match:
             dump.counts.append(_numbers(match))
             dump.tails.append(match[5])
         elif line.strip() and not line.startswith(b"#"):  # Go's runtime adds comments
-            damaged += 1
-    if damaged:
-        dump.flaws.append(f"{damaged} of its lines can't be read")
+            dump.damaged += 1
     dump.mappings = parse_maps(maps)
     return dump
 
@@ -110,26 +109,42 @@ def _numbers(match: re.Match[bytes]) -> _Counts:
     return int(match[1]), int(match[2]), int(match[3]), int(match[4])
 
 
+class _FrameIds(dict[bytes, int]):
+    """Frame ids by the text of their addresses, found at the first look. Raises ValueError for what is no address."""
+
+    def __init__(self, table: StackTable, index: MappingIndex) -> None:
+        super().__init__()
+        self.table = table
+        self.index = index
+
+    def __missing__(self, word: bytes) -> int:
+        if not _ADDRESS.fullmatch(word):
+            raise ValueError("not an address")
+        address = int(word, 16)
+        mapping = self.index.find(max(address - 1, 0))  # the call is in the mapping; the return address may be at its end
+        found = self[word] = self.table.frame_id(Frame(address=address, module=mapping.path if mapping else None))
+        return found
+
+
 class _SeriesReader:
     """Adds dumps to one recording. The same stack's text recurs in each dump and is taken apart once."""
 
     def __init__(self, unit: TimeUnit) -> None:
         self.recording = Recording(tool="heapprofile", time_unit=unit)
         self.mapped: list[Mapping] | None = None  # by the last dump
-        self.index = MappingIndex(())
         self.stack_ids: dict[bytes, int] = {}  # valid as long as the mappings are the same
-        self.frame_ids: dict[bytes, int] = {}
+        self.frame_ids = _FrameIds(self.recording.table, MappingIndex(()))
         self.rates: set[str] = set()
         self.with_mappings = False
         self.unlisted: list[tuple[float, str, int, int]] = []  # share, name, listed bytes, all bytes
 
     def add(self, data: bytes, name: str, time: float) -> None:
         dump = _take_apart(data)
-        self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
         self._map(dump.mappings)
+        stack_ids = self._stack_ids(dump)
         self._note_unlisted(dump, name, len(data))
+        self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
         self._scale(dump)
-        stack_ids = [self._stack_id(tail) for tail in dump.tails]
         totals = map(max, dump.header or (0, 0, 0, 0), _sums(dump.counts))  # mappings are not in the header
         snapshot = Snapshot(time, dict(zip(_METRICS, totals, strict=True)), label=name)
         snapshot.columns = _columns(stack_ids, dump.counts)
@@ -158,27 +173,30 @@ class _SeriesReader:
         earlier = self.recording.mappings
         new = set(mappings)
         earlier[:] = [mapping for mapping in earlier if mapping not in new] + mappings
-        self.index = MappingIndex(earlier)
-        self.stack_ids, self.frame_ids = {}, {}
+        self.stack_ids, self.frame_ids = {}, _FrameIds(self.recording.table, MappingIndex(earlier))
 
-    def _stack_id(self, tail: bytes) -> int:
+    def _stack_ids(self, dump: _Dump) -> list[int]:
+        """The stacks of the dump's counts; counts whose addresses can't be read are taken out."""
+        found = list(map(self._stack_id, dump.tails))
+        readable = [stack_id for stack_id in found if stack_id is not None]
+        if len(readable) < len(found):
+            dump.counts = [counts for counts, stack_id in zip(dump.counts, found, strict=True) if stack_id is not None]
+            dump.damaged += len(found) - len(readable)
+        if dump.damaged:
+            dump.flaws.append(f"{dump.damaged} of its lines can't be read")
+        return readable
+
+    def _stack_id(self, tail: bytes) -> int | None:
+        """The id of the stack whose addresses are written in `tail`; None where these can't be read."""
         known = self.stack_ids.get(tail)
         if known is None:
-            known = self.recording.table.stack_id(tuple([self._frame_id(word) for word in tail.split()] or [self._no_frame()]))
-            self.stack_ids[tail] = known
+            try:
+                frame_ids = tuple(map(self.frame_ids.__getitem__, tail.split()))
+            except ValueError:
+                return None
+            table = self.recording.table
+            known = self.stack_ids[tail] = table.stack_id(frame_ids or (table.frame_id(Frame()),))
         return known
-
-    def _frame_id(self, word: bytes) -> int:
-        known = self.frame_ids.get(word)
-        if known is None:
-            address = int(word, 16)
-            mapping = self.index.find(max(address - 1, 0))  # the call is in the mapping; the return address may be at its end
-            known = self.recording.table.frame_id(Frame(address=address, module=mapping.path if mapping else None))
-            self.frame_ids[word] = known
-        return known
-
-    def _no_frame(self) -> int:
-        return self.recording.table.frame_id(Frame())
 
     def _note_unlisted(self, dump: _Dump, name: str, size: int) -> None:
         """Compare what the lines sum up to with what the header says."""

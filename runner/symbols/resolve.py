@@ -155,8 +155,9 @@ def _named_table(table: StackTable, places: _Places) -> StackTable:
         frames = _named_frames(frame, module.mapping.path, module.names.by_offset.get(offset, ())) if module else [frame]
         expanded.append(tuple(map(named.frame_id, frames)))
     for number, stack in enumerate(table.stacks):
-        if named.stack_id(tuple(chain.from_iterable([expanded[frame_id] for frame_id in stack]))) != number:
-            named.stacks.append(tuple(chain.from_iterable([expanded[frame_id] for frame_id in stack])))
+        frame_ids = tuple(chain.from_iterable(map(expanded.__getitem__, stack)))
+        if named.stack_id(frame_ids) != number:
+            named.stacks.append(frame_ids)
     return named
 
 

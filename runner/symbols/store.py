@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,16 +100,9 @@ def _checked(signature: object, file: object, line: object) -> Location:
 
 
 def _write_whole(path: Path, document: object) -> None:
-    with _temporary(path) as temporary:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
         temporary.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
         temporary.replace(path)
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
     finally:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
