@@ -12,6 +12,8 @@ LOSS_KINDS = {
     "Leak_StillReachable": LossKind.REACHABLE,
 }
 
+TOOL_VERSION = re.compile(r"Using Valgrind-([0-9]+(?:\.[0-9]+)*)")
+
 # A program that dies by one of these has a fault of its own; others were sent to it.
 CRASHES = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 from xml.etree.ElementTree import Element
 
-from runner.formats._memcheck import CRASHES, LOSS_KINDS, LeakRecords, loss_of
+from runner.formats._memcheck import CRASHES, LOSS_KINDS, TOOL_VERSION, LeakRecords, loss_of
 from runner.formats._valgrind import add_flaw, amount_of, mark_inlined
 from runner.formats._xml_records import XmlRecords
 from runner.model import Amount, Defect, Frame, HeapSummary, LossKind, Recording
@@ -17,7 +17,6 @@ from runner.model import Amount, Defect, Frame, HeapSummary, LossKind, Recording
 FORMAT = "memcheck XML"
 
 _TOOL = re.compile(rb"<protocoltool>\s*(\w+)")
-_TOOL_VERSION = re.compile(r"Using Valgrind-(\S+)")
 _SUMMARY_KINDS = {
     "definitely_lost": LossKind.DEFINITE,
     "indirectly_lost": LossKind.INDIRECT,
@@ -88,6 +87,9 @@ class _Reader:
     def _sum_up(self) -> None:
         """Adds the sums over the records, for the kinds that were asked for, where memcheck gives none (protocol 4)."""
         recording, shown = self._recording, _shown_kinds(self._options)
+        unseen = [kind for kind in LossKind if kind not in shown]
+        if unseen:
+            recording.limits.append(f"memory that is {' or '.join(unseen)} is not listed (--show-leak-kinds=all)")
         if not recording.complete:
             return
         if recording.leak_summary is None:
@@ -100,7 +102,7 @@ class _Reader:
 
     def _take_preamble(self, element: Element) -> None:
         for line in element.itertext():
-            if found := _TOOL_VERSION.search(line):
+            if found := TOOL_VERSION.search(line):
                 self._recording.tool_version = found[1]
 
     def _take_pid(self, element: Element) -> None:

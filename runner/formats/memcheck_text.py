@@ -1,0 +1,247 @@
+"""memcheck's log as people read it: `==PID== ` before each line, in a file of its own or amid what the program printed.
+
+A record is a headline, a stack (`   at`, `   by`), and one or more lines that begin with a single space, each with a
+stack of its own; an empty line ends it. Written by valgrind's memcheck/mc_errors.c and mc_leakcheck.c; the kinds are
+those that the XML has for the same headlines.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from runner.formats._memcheck import CRASHES, TOOL_VERSION, LeakRecords, loss_of
+from runner.formats._valgrind import Rows, add_flaw, amount_of, mark_inlined, parse_frame, text_of
+from runner.model import Amount, Defect, Frame, HeapSummary, Loss, LossKind, Recording
+
+FORMAT = "memcheck log"
+
+_STAMP = r"(?:[0-9]+:[0-9:.]+ )?"  # --time-stamp=yes
+_PREFIX = re.compile(rf"==\s?{_STAMP}([0-9]{{1,10}})== ?(.*)", re.DOTALL)
+_BANNER = re.compile(rf"^=={_STAMP}[0-9]+== (\S+), an? [a-z ,]+".encode(), re.MULTILINE)
+_MINE = re.compile(
+    rf"^.*=={_STAMP}[0-9]+== *(?:HEAP SUMMARY:|LEAK SUMMARY:|[0-9,]+ .*bytes in [0-9,]+ .*blocks are "
+    r"|Invalid (?:read|write) of size |Conditional jump or move depends on uninit|Use of uninitialised value "
+    r"|Syscall param |Invalid free\(\) |Mismatched free\(\) |Source and destination overlap )".encode(),
+    re.MULTILINE,
+)
+_FRAME = re.compile(r"   (?:at|by) (0x.*)", re.DOTALL)
+_KINDS = (
+    ("Invalid read of size ", "InvalidRead"),
+    ("Invalid write of size ", "InvalidWrite"),
+    ("Jump to the invalid address ", "InvalidJump"),
+    ("Conditional jump or move depends on uninitialised value", "UninitCondition"),
+    ("Use of uninitialised value of size ", "UninitValue"),
+    ("Syscall param ", "SyscallParam"),
+    ("Invalid free() ", "InvalidFree"),
+    ("Mismatched free() ", "MismatchedFree"),
+    ("Mismatched new/delete size ", "MismatchedAllocateDeallocateSize"),
+    ("Mismatched new/delete alignment ", "MismatchedAllocateDeallocateAlignment"),
+    ("Source and destination overlap ", "Overlap"),
+    ("Argument ", "FishyValue"),
+    ("realloc() with size 0", "ReallocSizeZero"),
+    ("Invalid size and alignment", "InvalidSizeAndAlignment"),
+    ("Invalid alignment value", "InvalidAlignment"),
+    ("Unsafe allocation with size of zero", "InvalidSize"),
+    ("Illegal memory pool address", "InvalidMemPool"),
+    ("Uninitialised byte(s) found during client check request", "ClientCheck"),
+    ("Unaddressable byte(s) found during client check request", "ClientCheck"),
+    ("Open file descriptor ", "FdNotClosed"),
+    ("Process terminating with default action of signal ", "FatalSignal"),
+)
+_CLOSED_DESCRIPTOR = re.compile(r"File descriptor \S+ .*(?:is|was) already closed")
+_SIGNAL_NAME = re.compile(r"signal [0-9]+ \((SIG[A-Z0-9]+)\)")
+_DELTA = r"(?: \([+-][0-9,]+\))?"
+_LEAK_LINE = re.compile(rf" *({'|'.join(LossKind)}): ([0-9,]+){_DELTA} bytes in ([0-9,]+){_DELTA} blocks")
+_IN_USE = re.compile(r" *in use at exit: ([0-9,]+) bytes in ([0-9,]+) blocks")
+_USAGE = re.compile(r" *total heap usage: ([0-9,]+) allocs, ([0-9,]+) frees, ([0-9,]+) bytes allocated")
+_CONTEXT = re.compile(r"([0-9,]+) errors in context [0-9,]+ of [0-9,]+:")
+_ALL_FREED = "All heap blocks were freed -- no leaks are possible"
+_UNSHOWN = {
+    "Rerun with --leak-check=full to see details of leaked memory": "lost memory is summed up, not listed (--leak-check=full lists it)",
+    "Reachable blocks (those to which a pointer was found) are not shown.": "still reachable memory is not listed (--show-leak-kinds=all)",
+}
+
+
+def sniff(head: bytes) -> bool:
+    """True for a log with memcheck's banner or, where the banner is missing, with its headlines; not for other tools'."""
+    banner = _BANNER.search(head)
+    return banner[1] == b"Memcheck" if banner is not None else _MINE.search(head) is not None
+
+
+def read(stream: BinaryIO, name: str) -> Recording:  # noqa: ARG001 - the interface of all readers
+    """One recording of the process whose lines come first. That others wrote here too is a flaw."""
+    return _Reader().recording(Rows(stream))
+
+
+class _Record:
+    """A record that is being read: its headline, its own stack, and the auxiliary lines with theirs."""
+
+    def __init__(self, headline: str) -> None:
+        self.headline = headline
+        self.stacks: list[tuple[str, list[Frame]]] = [("", [])]
+
+    def add_line(self, text: str) -> None:
+        if not self.stacks[0][1] and self.headline.startswith("Process terminating"):
+            self.headline = f"{self.headline}: {text}"  # why comes before where
+        else:
+            self.stacks.append((text, []))
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._recording = Recording("memcheck")
+        self._leaks = LeakRecords()
+        self._record: _Record | None = None
+        self._loss: Loss | None = None  # the last, which a suppression may follow
+        self._count: int | None = None  # of the record that follows, where the list of contexts gives it
+        self._others: set[int] = set()
+        self._ended = False
+
+    def recording(self, rows: Rows) -> Recording:
+        recording = self._recording
+        suppression: list[str] | None = None
+        for row in _all_rows(rows):
+            text = self._own_text(row)
+            if text is not None:
+                self._take(text)
+            elif row == "{" or suppression is not None:
+                suppression = self._take_suppression(row, suppression or [])
+        self._end_record()
+        recording.losses = self._leaks.losses
+        if not self._ended:
+            add_flaw(recording, "there is no ERROR SUMMARY: the log is cut, or it was written with -q")
+        if self._others:
+            others = ", ".join(map(str, sorted(self._others)[:10]))
+            add_flaw(recording, f"other processes wrote here too, and are left out ({others}): use %p in --log-file")
+        return recording
+
+    def _own_text(self, row: str) -> str | None:
+        """What memcheck says in this row, without the prefix; None for the program's own output and other processes'."""
+        match = _PREFIX.match(row)
+        if match is None and self._recording.pid is not None:
+            at = row.find(f"{self._recording.pid}== ")  # behind an output without a line end
+            start = row.rfind("==", 0, at + 1) if at > 0 else -1
+            match = _PREFIX.match(row, start) if start >= 0 else None
+        if match is None:
+            return None
+        pid = int(match[1])
+        if self._recording.pid is None:
+            self._recording.pid = pid
+        if pid != self._recording.pid:
+            self._others.add(pid)
+            return None
+        return match[2]
+
+    def _take(self, text: str) -> None:
+        if not text.strip():
+            self._end_record()
+        elif (frame_text := _FRAME.match(text)) is not None:
+            frame = parse_frame(frame_text[1])
+            if self._record is not None and frame is not None:
+                self._record.stacks[-1][1].append(frame)
+        elif text[0] == " " and text[1:2] != " " and self._record is not None:
+            self._record.add_line(text.strip())
+        elif not self._take_summary(text) and text[0] != " ":
+            self._end_record()
+            self._record = _Record(text)
+
+    def _take_summary(self, text: str) -> bool:
+        """Takes a line of the head or of a summary; False for any other."""
+        recording = self._recording
+        if (version := TOOL_VERSION.match(text)) is not None:
+            recording.tool_version = version[1]
+        elif text.startswith("Command: "):
+            recording.command = text.removeprefix("Command: ").split()
+        elif text.startswith("Parent PID: "):
+            recording.parent_pid = amount_of(text.removeprefix("Parent PID: "))
+        elif text.startswith("ERROR SUMMARY: "):
+            self._ended = True
+        elif text in _UNSHOWN:
+            if _UNSHOWN[text] not in recording.limits:
+                recording.limits.append(_UNSHOWN[text])
+        elif text == _ALL_FREED:
+            recording.leak_summary = {kind: Amount(0, 0) for kind in LossKind}
+        elif (context := _CONTEXT.fullmatch(text)) is not None:
+            self._count = amount_of(context[1])
+        else:
+            return self._take_figures(text)
+        self._end_record()
+        return True
+
+    def _take_figures(self, text: str) -> bool:
+        recording = self._recording
+        if match := _LEAK_LINE.match(text):
+            recording.leak_summary = recording.leak_summary or {}
+            if (amount := _amount(match[2], match[3])) is not None:
+                recording.leak_summary[LossKind(match[1])] = amount
+        elif match := _IN_USE.match(text):
+            recording.heap_summary = HeapSummary(in_use_at_exit=_amount(match[1], match[2]))
+        elif match := _USAGE.match(text):
+            summary = recording.heap_summary = recording.heap_summary or HeapSummary()
+            summary.allocations, summary.frees, summary.allocated_bytes = (amount_of(match[n]) for n in (1, 2, 3))
+        else:
+            return False
+        return True
+
+    def _end_record(self) -> None:
+        record, self._record = self._record, None
+        if record is None:
+            return
+        stack_ids = [self._stack_id(frames) for _, frames in record.stacks]
+        if (loss := loss_of(record.headline, 0)) is not None:
+            loss.stack_id = self._recording.table.stack_id(()) if stack_ids[0] is None else stack_ids[0]
+            self._leaks.add(loss, record.headline)
+            self._loss = loss
+            return
+        kind = _kind_of(record.headline, stack_ids[0] is not None)
+        if kind is not None:
+            auxiliary = [(text, stack_id) for (text, _), stack_id in zip(record.stacks[1:], stack_ids[1:], strict=True)]
+            self._add_defect(Defect(kind, record.headline, stack_ids[0], auxiliary=auxiliary))
+
+    def _add_defect(self, defect: Defect) -> None:
+        """Adds it; with -s or -v memcheck lists all at the end once more, and then says how often each came."""
+        count, self._count = self._count, None
+        if count is not None:
+            for known in self._recording.defects:
+                if (known.kind, known.message, known.stack_id) == (defect.kind, defect.message, defect.stack_id):
+                    known.count = count
+                    return
+            defect.count = count
+        self._recording.defects.append(defect)
+
+    def _stack_id(self, frames: list[Frame]) -> int | None:
+        return self._recording.table.intern(mark_inlined(frames)) if frames else None
+
+    def _take_suppression(self, row: str, rows: list[str]) -> list[str] | None:
+        """Collects what --gen-suppressions=all prints, without a prefix, behind a leak record."""
+        rows.append(row)
+        if row != "}" and len(rows) < 100:
+            return rows
+        if row == "}" and len(rows) > 1 and "<insert_a_suppression_name_here>" in rows[1] and self._loss is not None:
+            self._end_record()
+            self._loss.suppression = self._loss.suppression or "\n".join(rows)
+        return None
+
+
+def _all_rows(rows: Rows) -> Iterator[str]:
+    for row in rows:
+        yield text_of(row).rstrip("\r")
+    if rows.unfinished:
+        yield text_of(rows.unfinished).rstrip("\r")
+
+
+def _amount(size: str, blocks: str) -> Amount | None:
+    found = amount_of(size), amount_of(blocks)
+    return Amount(found[0], found[1]) if found[0] is not None and found[1] is not None else None
+
+
+def _kind_of(headline: str, has_stack: bool) -> str | None:
+    """The XML's word for this headline; None for a line that tells of no defect."""
+    if (signal := _SIGNAL_NAME.search(headline)) is not None and signal[1] not in CRASHES:
+        return None
+    if _CLOSED_DESCRIPTOR.match(headline):
+        return "FdBadClose"
+    for beginning, kind in _KINDS:
+        if headline.startswith(beginning) and (has_stack or kind == "FatalSignal"):
+            return kind
+    return "Unknown" if has_stack and not headline.startswith(("Warning", "Thread ")) else None
