@@ -154,6 +154,7 @@ class LaunchPlan:
     env        changes to the environment: None unsets; `{pid}` becomes the target's own
     default_signals   set to default and unblocked in the target before exec
     outputs    globs below raw/: what the tool is to leave, one match at least
+    litter     globs below raw/: what the tool leaves behind and nobody needs
     loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it
     """
 
@@ -164,6 +165,7 @@ class LaunchPlan:
     stop: StopPlan = StopPlan()
     default_signals: tuple[int, ...] = ()
     outputs: tuple[str, ...] = ()
+    litter: tuple[str, ...] = ()
     loaded: str | None = None
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
-from runner.profile import Profile
+from runner.profile import NextToFile, Profile
 
 INSTALL = "apt-get install valgrind  (dnf install valgrind, pacman -S valgrind)"
 ALLOCATORS = re.compile(r"tcmalloc|jemalloc|mimalloc")
@@ -26,21 +26,23 @@ class ValgrindOptions(ToolOptions):
 
     num_callers: Annotated[int, Field(ge=1, le=500)] | None = None
     trace_children: YesNo = "yes"
-    trace_children_skip: list[str] = []
+    trace_children_skip: tuple[str, ...] = ()
     keep_debuginfo: YesNo | None = None
     read_var_info: YesNo | None = None
     read_inline_info: YesNo | None = None
     max_stackframe: int | None = None
     main_stacksize: int | None = None
     soname_synonyms: str | None = None
-    suppressions: list[str] = []
+    suppressions: tuple[Annotated[str, NextToFile()], ...] = ()
 
 
 def probe(options: ToolOptions) -> ToolStatus:
     """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
     for name in getattr(options, "suppressions", ()):
         if not Path(name).is_file():
-            raise LeakrunError(ErrorKind.USAGE, f"the suppression file {name!r} is not there", "mend `suppressions` in the profile")
+            raise LeakrunError(
+                ErrorKind.USAGE, f"the suppression file {name!r} is not there", "mend `suppressions` in the profile"
+            )
     found = shutil.which("valgrind")
     if not found:
         return ToolStatus("valgrind", None, install=INSTALL)
@@ -60,7 +62,14 @@ def escaped(path: Path) -> str:
 
 
 def plan(
-    tool_name: str, output: list[str], pattern: str, checkpoint: Trigger, target: Target, tool: ToolStatus, profile: Profile, out: Path
+    tool_name: str,
+    output: list[str],
+    pattern: str,
+    checkpoint: Trigger,
+    target: Target,
+    tool: ToolStatus,
+    profile: Profile,
+    out: Path,
 ) -> LaunchPlan:
     """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`."""
     if target.setuid:
@@ -99,6 +108,7 @@ def plan(
         triggers=triggers,
         stop=profile.stop_plan(),
         outputs=(pattern,),
+        litter=("vgdb-*",),
         loaded=f"{tool_name}-",  # valgrind maps its tool, e.g. .../memcheck-amd64-linux
     )
 
@@ -110,11 +120,13 @@ def options_as_arguments(options: object) -> Iterator[str]:
         value = getattr(options, name)
         if value is None:
             continue
-        for each in value if isinstance(value, list) else [value]:
+        for each in value if isinstance(value, tuple) else [value]:
             yield f"--{name.replace('_', '-')}={each:g}" if isinstance(each, float) else f"--{name.replace('_', '-')}={each}"
 
 
-def checkpoint(command: list[str], out: Path, pattern: str, profile: Profile, *, marker: bytes = b"", to_stdout: bool = False) -> Trigger:
+def checkpoint(
+    command: list[str], out: Path, pattern: str, profile: Profile, *, marker: bytes = b"", to_stdout: bool = False
+) -> Trigger:
     """A snapshot taken by a monitor command through vgdb, on the profile's timer, on request and before the stop."""
     return Trigger(
         name="checkpoint",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from runner.model import FindingKind, Metric, Recording
-from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
+from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.profile import ToolOptions as ToolOptions
 
@@ -37,3 +37,7 @@ class Backend(ABC):
 
         Reads files only. Frames may be left as addresses. A file that is missing or cut becomes a flaw of its recording.
         """
+
+    def renditions(self, out: Path) -> list[RunCommand]:
+        """Commands that print the files below `out` in the tool's own words, each into its `stdout` below `out`."""
+        return []

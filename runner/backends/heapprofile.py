@@ -15,14 +15,22 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.formats import gperftools_heap
 from runner.model import FindingKind, Metric, Recording
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
-from runner.profile import Profile, parse_signal
+from runner.profile import NextToFile, Profile, parse_signal
 
 INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
 # The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
 WITH_PROFILER = re.compile(r"libtcmalloc(?:_and_profiler|_debug)?\.so(?:\.\d+)*$")
-DIRECTORIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
+DIRECTORIES = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/opt/homebrew/lib",
+)
 DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Bytes = Annotated[int, Field(ge=0)]
+Signal = Annotated[int, BeforeValidator(lambda value: parse_signal(value) if isinstance(value, str) else value)]
 
 
 class HeapprofileOptions(ToolOptions):
@@ -32,8 +40,8 @@ class HeapprofileOptions(ToolOptions):
     signal    what makes it dump. URG's default action is to be ignored, so that one sent too early kills nobody.
     """
 
-    library: str | None = None
-    signal: Annotated[int, BeforeValidator(parse_signal)] = int(signals.SIGURG)
+    library: Annotated[str, NextToFile()] | None = None
+    signal: Signal = int(signals.SIGURG)
     HEAP_PROFILE_ALLOCATION_INTERVAL: Bytes | None = None
     HEAP_PROFILE_DEALLOCATION_INTERVAL: Bytes | None = None
     HEAP_PROFILE_INUSE_INTERVAL: Bytes | None = None
@@ -157,7 +165,9 @@ def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
 @cache
 def find_library() -> Path | None:
     """The libtcmalloc with a profiler that the loader would find, or one in a directory where distributions put it."""
-    found = [line.split("=>")[-1].strip() for line in _ldconfig().splitlines() if "x86-64" in line or "AArch64" in line or "=>" in line]
+    found = [
+        line.split("=>")[-1].strip() for line in _ldconfig().splitlines() if "x86-64" in line or "AArch64" in line or "=>" in line
+    ]
     for directory in DIRECTORIES:
         found += [str(path) for path in sorted(Path(directory).glob("libtcmalloc*.so*"))]
     usable = [Path(name) for name in found if WITH_PROFILER.search(name) and "_debug" not in name]

@@ -10,10 +10,11 @@ from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
 from runner.formats import massif as massif_format
 from runner.model import FindingKind, Metric, Recording
-from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
+from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 
 YesNo = _valgrind.YesNo
+LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
 
 
 class MassifOptions(_valgrind.ValgrindOptions):
@@ -24,8 +25,8 @@ class MassifOptions(_valgrind.ValgrindOptions):
     stacks: YesNo | None = None
     pages_as_heap: YesNo | None = None
     depth: Annotated[int, Field(ge=1, le=200)] | None = None
-    alloc_fn: list[str] = []
-    ignore_fn: list[str] = []
+    alloc_fn: tuple[str, ...] = ()
+    ignore_fn: tuple[str, ...] = ()
     threshold: Annotated[float, Field(ge=0, le=100)] | None = None
     peak_inaccuracy: Annotated[float, Field(ge=0, le=100)] | None = None
     time_unit: Literal["i", "ms", "B"] | None = None
@@ -60,6 +61,14 @@ class Massif(Backend):
             by_pid[_valgrind.pid_of(path)].append(path)
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
+
+    def renditions(self, out: Path) -> list[RunCommand]:
+        """ms_print's text beside each file that it prints in reasonable time."""
+        return [
+            RunCommand(("ms_print", str(path)), timeout=20.0, stdout=f"{path.name}.txt")
+            for path in out.glob("massif.*.out")
+            if path.stat().st_size < LARGEST_PRINTED
+        ]
 
 
 def _best(pid: int, paths: list[Path]) -> Recording:

@@ -1,1 +1,42 @@
-"""One module per verb: the only place that knows typer and exit codes."""
+"""The command line: one module per verb; the only place that knows typer and exit codes."""
+
+import sys
+
+from runner.errors import ErrorKind, LeakrunError
+
+EXIT_CODES = {
+    ErrorKind.USAGE: 2,
+    ErrorKind.NOT_EXECUTABLE: 126,
+    ErrorKind.NOT_FOUND: 127,
+    ErrorKind.UNMEASURED: 3,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run leakrun. Three endings only: a user's error, Ctrl-C, and our own bug, whose traceback goes to a log."""
+    try:
+        from runner.cli.application import dispatch
+
+        return dispatch(sys.argv[1:] if arguments is None else arguments)
+    except LeakrunError as error:
+        print_error(error)
+        return EXIT_CODES[error.kind]
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe at its end.
+        sys.stdout = None
+        return 141
+    except Exception:
+        from runner.cli.crash import report_crash
+
+        report_crash()
+        return EXIT_CODES[ErrorKind.UNMEASURED]
+
+
+def print_error(error: LeakrunError) -> None:
+    """One line that says what is wrong, and one that says what to do."""
+    text = f"leakrun: {error.message}\n"
+    if error.hint:
+        text += f"  {error.hint}\n"
+    sys.stderr.write(text.encode(errors="replace").decode())

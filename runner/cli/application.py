@@ -1,0 +1,67 @@
+"""The typer application: its verbs, and how words reach them."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from runner import __version__
+from runner.cli import profiles, run, show, words
+
+app = typer.Typer(
+    name="leakrun",
+    add_completion=True,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would cost the launch 30 ms
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"leakrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def leakrun(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Run a native program under a memory profiler, lose nothing, and say which line leaks.
+
+    \b
+      leakrun ./app args                     memcheck: what is lost when it ends
+      leakrun -p massif ./app args           what grows over time, at any cost
+      leakrun -p heapprofile ./server        what grows in a server, at little cost; Ctrl-C ends it
+      leakrun show last                      the answer again
+      leakrun profiles                       what there is to choose from
+
+    The word `run` need not be typed: the first word that is neither an option nor a verb is the program.
+    """
+
+
+app.command("run", no_args_is_help=True)(run.run)
+app.command("show", no_args_is_help=True)(show.show)
+app.command("profiles")(profiles.profiles)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run the verb that the words name, and return its exit code."""
+    command: Any = get_command(app)
+    valued = {name for option in command.commands["run"].params for name in option.opts if not getattr(option, "is_flag", False)}
+    arranged = words.arrange(arguments, command.commands.keys(), valued)
+    try:
+        result = command.main(args=arranged, prog_name="leakrun", standalone_mode=False)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # Typer's usage errors carry their own message; whatever does not is not one of them.
+        if not hasattr(error, "format_message"):
+            raise
+        sys.stderr.write(f"leakrun: {error.format_message()}\n  `leakrun {arranged[0] if arranged else ''} --help` shows how\n")
+        return 2
+    return result if isinstance(result, int) else 0

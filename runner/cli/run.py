@@ -1,0 +1,114 @@
+"""`leakrun [OPTIONS] [--] PROGRAM [ARGS...]`: run a program under a profile, and say what it leaks."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner import config
+from runner.errors import ErrorKind, LeakrunError
+from runner.model import Answer, Verdict
+from runner.plan import Outcome
+from runner.profile import Profile
+
+OURS = frozenset({"for", "load"})  # who stopped the program when leakrun did so by itself: that is success
+
+
+def run(
+    program: Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")],
+    profile: Annotated[str | None, typer.Option("-p", "--profile", help="A profile's name, or a YAML file. [memcheck]")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run directory; must not exist.")] = None,
+    runs_dir: Annotated[str | None, typer.Option(help="Where run directories go. [./leakrun-runs]")] = None,
+    every: Annotated[str | None, typer.Option(help="Take a snapshot at this interval: 500ms, 30s, 5m.")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="Stop the program after this long.")] = None,
+    grace: Annotated[str | None, typer.Option(help="How long it may take to end after the stop signal.")] = None,
+    warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
+    children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="One option of the profile: KEY=VALUE. Repeatable.")] = None,
+    tool_arg: Annotated[list[str] | None, typer.Option(help="Passed to the native tool as it is. Repeatable.")] = None,
+    cwd: Annotated[Path | None, typer.Option(help="The program's working directory.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
+    error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More of everything.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+) -> int:
+    """Run a program under a profile. `run` need not be typed.
+
+    \b
+      leakrun ./app --its-own-flag
+      leakrun -p massif ./app args
+      leakrun -p heapprofile --every 5s --for 2m ./server
+      leakrun -p massif --set detailed_freq=5 -o out ./app
+      leakrun --error-exitcode 9 ./test_suite        a gate for CI
+
+    Exit code: 2 wrong usage, 126/127 the program can't be started, 3 it could not be measured, else the program's own.
+    """
+    typed = {
+        "profile": profile,
+        "runs_dir": runs_dir,
+        "every": every,
+        "for": for_,
+        "grace": grace,
+        "warmup": warmup,
+        "children": children,
+        "error_exitcode": error_exitcode,
+        "quiet": quiet or None,
+        "verbose": verbose or None,
+        "color": False if no_color else None,
+    }
+    settings = config.resolve(typed, os.environ, Path.cwd(), config_file)
+    from runner import pipeline
+    from runner.cli import screen
+
+    if settings.profile is None and not settings.quiet:
+        screen.say("no profile was named: memcheck, which finds what is lost (`leakrun profiles` lists the others)")
+    chosen = _adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
+    request = pipeline.Request(
+        argv=tuple(program),
+        profile=chosen,
+        runs_dir=settings.runs_dir,
+        output=output,
+        cwd=cwd,
+        env=tuple(_pair(each) for each in env or ()),
+        duration=settings.for_,
+        warmup=settings.warmup or 0.0,
+        children=settings.children or "all",
+    )
+    with screen.Progress(enabled=not settings.quiet) as progress:
+        run_directory, outcome = pipeline.record(request, progress.show)
+    answer = pipeline.finish(run_directory)
+    if not settings.quiet:
+        screen.show_answer(answer, sys.stderr, color=settings.color, verbose=settings.verbose)
+    return exit_code(outcome, answer, settings.error_exitcode)
+
+
+def exit_code(outcome: Outcome, answer: Answer, error_exitcode: int | None) -> int:
+    """What CONTRACT's order of exit codes makes of a run that took place."""
+    if not answer.run["measured"]:
+        return 3
+    if outcome.exit_code and outcome.stopped_by not in OURS:
+        return outcome.exit_code
+    if error_exitcode is not None and answer.verdict in (Verdict.LEAKING, Verdict.GROWING):
+        return error_exitcode
+    return 0
+
+
+def _adapted(profile: Profile, settings: config.Settings) -> Profile:
+    """The profile with what the command line says of snapshots and of stopping."""
+    changes: dict[str, object] = {}
+    if settings.every is not None:
+        changes["snapshots"] = profile.snapshots.model_copy(update={"every": settings.every, "adaptive": False})
+    if settings.grace is not None:
+        changes["stop"] = profile.stop.model_copy(update={"grace": settings.grace})
+    return profile.model_copy(update=changes)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise LeakrunError(ErrorKind.USAGE, f"--env {text!r} is not K=V", "write it as --env NAME=VALUE")
+    return name, value

@@ -1,0 +1,60 @@
+"""What leakrun says on a terminal: a line while the program runs, the answer after it."""
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Self, TextIO
+
+if TYPE_CHECKING:
+    from runner.model import Answer
+    from runner.supervise import Progress as Report
+
+
+def say(text: str) -> None:
+    """One line of leakrun's own on stderr."""
+    sys.stderr.write(f"leakrun: {text}\n")
+
+
+def wants_color(stream: TextIO, color: bool | None) -> bool:
+    """Colours only for a terminal, and only where nothing says no (https://no-color.org)."""
+    if color is not None:
+        return color
+    quiet = os.environ.get("NO_COLOR") or os.environ.get("CI") == "true" or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not quiet
+
+
+def show_answer(answer: "Answer", stream: TextIO, *, color: bool | None, verbose: bool) -> None:
+    """The answer as a person reads it."""
+    from runner.reports import terminal
+
+    width = shutil.get_terminal_size((80, 24)).columns
+    terminal.render(answer, stream, width=min(width, 120), color=wants_color(stream, color), verbose=verbose)
+
+
+class Progress:
+    """A line on stderr that is written over while the program runs; nothing where stderr is no terminal."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty() and os.environ.get("CI") != "true"
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def show(self, report: "Report") -> None:
+        """Write over the line."""
+        if not self._enabled:
+            return
+        parts = [f"{report.elapsed:.0f} s", f"rss {report.rss / 1e6:.1f} MB", f"{report.snapshots} snapshots"]
+        if report.misses:
+            parts.append(f"{report.misses} missed")
+        if report.state != "running":
+            parts.append(report.state)
+        sys.stderr.write(f"\r\x1b[Kleakrun: {', '.join(parts)}")
+        sys.stderr.flush()
+        self._shown = True

@@ -1,0 +1,143 @@
+"""The only place that composes: record() a run, then read, resolve and analyse it; the same from the disk for a bare file."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import backends, profile, rundir, supervise
+from runner.backends.base import Backend, ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
+from runner.profile import Profile
+from runner.rundir import RunDirectory
+
+if TYPE_CHECKING:  # nothing that only reading needs is imported on the way to the launch
+    from runner.model import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked to have run, once all the options are resolved. Times are seconds."""
+
+    argv: tuple[str, ...]
+    profile: Profile
+    runs_dir: Path
+    output: Path | None = None
+    cwd: Path | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    duration: float | None = None
+    warmup: float = 0.0
+    children: str = "all"
+
+
+def options_for(backend: str) -> type[ToolOptions] | None:
+    """The model of a backend's options, for profile.load(); None where there is no such backend."""
+    return backends.get(backend).Options if backend in backends.names() else None
+
+
+def load_profile(name: str, overrides: Sequence[str] = (), tool_args: Sequence[str] = ()) -> Profile:
+    """A shipped profile or a file of one's own, validated with its backend's options. Raises LeakrunError(USAGE)."""
+    return profile.load(name, options_for, overrides, tool_args)
+
+
+def record(request: Request, progress: Callable[[supervise.Progress], None] | None = None) -> tuple[RunDirectory, Outcome]:
+    """Run the program under its profile until it ends; all that it left is in the run directory.
+
+    Raises LeakrunError where the program can't be started or the tool can't see into it; then no directory is left behind.
+    """
+    target = inspect(request)
+    backend = backends.get(request.profile.backend)
+    tool = probed(backend, request.profile)
+    run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
+    try:
+        plan = backend.plan(target, tool, request.profile, run.raw)
+        run.write_profile(profile.dump(request.profile))
+        journal = partial(_journal, run, request, plan, tool)
+        places = supervise.Places(run.raw, run.maps, run.samples)
+        outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress)
+    except LeakrunError:
+        shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
+        raise
+    _tidy(plan, backend, run)
+    journal(outcome, "stopping")
+    return run, outcome
+
+
+def inspect(request: Request) -> Target:
+    """The program that would run. Raises LeakrunError where it can't."""
+    from runner.symbols.target import inspect_target
+
+    environment = {**os.environ, **dict(request.env)}
+    target = inspect_target(request.argv, request.cwd or Path.cwd(), environment)
+    return replace(target, env=request.env, preload=environment.get("LD_PRELOAD", ""))
+
+
+def probed(backend: Backend, chosen: Profile) -> ToolStatus:
+    """The native tool as it is here. Raises LeakrunError(UNMEASURED) where it is missing."""
+    tool = backend.probe(chosen.options)
+    if tool.path is None:
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"profile {chosen.name} needs {tool.name}, which is not found here",
+            f"install it: {tool.install}",
+        )
+    return tool
+
+
+def _journal(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolStatus, outcome: Outcome, state: str) -> None:
+    """Write what is known of the run so far."""
+    manifest = rundir.manifest_of(
+        plan,
+        outcome,
+        state,
+        run_id=run.id,
+        command=request.argv,
+        profile=request.profile,
+        tool=tool,
+        warmup=request.warmup,
+        children=request.children,
+    )
+    run.write_manifest(manifest)
+
+
+def _tidy(plan: LaunchPlan, backend: Backend, run: RunDirectory) -> None:
+    """Remove what the tool left behind and nobody needs, and print what it wrote in its own words."""
+    for pattern in plan.litter:
+        for path in run.raw.glob(pattern):
+            path.unlink(missing_ok=True)
+    for rendition in backend.renditions(run.raw):
+        _render(rendition, run.raw)
+
+
+def _render(rendition: RunCommand, raw: Path) -> None:
+    """Keep what the command prints. It is a convenience: where it fails there is no such file, and nothing is lost."""
+    assert rendition.stdout is not None
+    path = raw / rendition.stdout
+    try:
+        with path.open("wb") as stream:
+            subprocess.run(
+                rendition.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.DEVNULL,
+                timeout=rendition.timeout,
+                check=True,
+            )
+    except (OSError, subprocess.SubprocessError):
+        path.unlink(missing_ok=True)
+
+
+def finish(run: RunDirectory) -> "Answer":
+    """Name what the run recorded while the binaries are at hand, conclude, and close the run directory."""
+    from runner import reading
+
+    answer = reading.conclude_run(run, keep_names=True)
+    manifest = run.read_manifest()
+    run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
+    reading.write_answer(run, answer)
+    return answer

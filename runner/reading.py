@@ -1,0 +1,220 @@
+"""Everything from the disk on: native outputs -> recordings -> names -> an answer, for a run and for bare files alike."""
+
+import datetime
+import io
+import re
+import signal
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runner import analysis, backends, formats, mappings, profile, rundir
+from runner.backends.base import ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.manifest import Manifest, outcome_of
+from runner.model import Answer, Mapping, Recording, check_valid
+from runner.plan import Outcome
+from runner.rundir import RunDirectory
+from runner.symbols.resolve import resolve
+from runner.symbols.store import load_names, save_names
+
+# Ends that nobody asked for: what the tool wrote then may be less than it would have written.
+CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+SERIES = re.compile(r"[._-]?\d+(?=\.heap$)")  # the dump's number in a gperftools name, prefix.0001.heap
+
+
+def answer_of(
+    what: Sequence[str], runs_dir: Path, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
+) -> Answer:
+    """The answer for one run (path, id, prefix, `last`), or for native files. Raises LeakrunError(USAGE)."""
+    files = [Path(each) for each in what if _is_file(each)]
+    if len(files) == len(what):
+        return conclude_files(files, warmup=warmup or 0.0, search=search)
+    if len(what) == 1:
+        return conclude_run(rundir.find(what[0], runs_dir), warmup=warmup, children=children, search=search)
+    missing = next(each for each in what if not _is_file(each))
+    raise LeakrunError(ErrorKind.USAGE, f"{missing!r} is not a file", "name one run, or one or more files")
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+# ---- a run directory
+
+
+def conclude_run(
+    run: RunDirectory,
+    *,
+    warmup: float | None = None,
+    children: str | None = None,
+    search: Sequence[Path] = (),
+    keep_names: bool = False,
+) -> Answer:
+    """What a run says. `keep_names` writes symbols.json, as is due when the run has just ended."""
+    manifest = run.read_manifest()
+    outcome = outcome_of(manifest)
+    chosen = profile.load(str(run.profile), _options_for)
+    backend = backends.get(chosen.backend)
+    recordings = backend.read(run.raw, chosen, outcome)
+    for recording in recordings:
+        check_valid(recording)
+    names = resolve(
+        recordings, names=load_names(run.symbols), mappings=_mappings_of(run), search=search, cache_dir=_cache_directory()
+    )
+    if keep_names and names.modules:
+        save_names(names, run.symbols)
+    heard = [each for each in recordings if _matters(each, outcome, children or manifest.get("children") or "all")]
+    unmeasured = _why_unmeasured(manifest, outcome, recordings)
+    scope = analysis.Scope(
+        sees=backend.sees,
+        wrappers=chosen.wrappers,
+        warmup=warmup if warmup is not None else float(manifest.get("warmup") or 0.0),
+        finished=_finished(outcome),
+        reasons=(unmeasured,) if unmeasured else (),
+    )
+    answer = analysis.conclude(heard, scope)
+    answer.run = _run_facts(run, manifest, outcome, heard, measured=not unmeasured)
+    return answer
+
+
+def write_answer(run: RunDirectory, answer: Answer) -> None:
+    """Put answer.json into the run directory."""
+    from runner.reports import answer_json
+
+    text = io.StringIO()
+    answer_json.write(answer, text)
+    rundir.write_atomically(run.answer, text.getvalue().encode())
+
+
+def _options_for(backend: str) -> type[ToolOptions] | None:
+    return backends.get(backend).Options if backend in backends.names() else None
+
+
+def _cache_directory() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("leakrun") / "symbols"
+
+
+def _mappings_of(run: RunDirectory) -> dict[int, list[Mapping]]:
+    """By pid: what was mapped at any moment at which the maps were looked at, the oldest first."""
+    found: dict[int, list[Mapping]] = defaultdict(list)
+    for path in sorted(run.maps.glob("*.txt"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        pid = path.name.partition(".")[0]
+        if pid.isdigit():
+            found[int(pid)] += mappings.parse_maps(path.read_bytes())
+    return found
+
+
+def _matters(recording: Recording, outcome: Outcome, children: str) -> bool:
+    """Whose recordings matter: all, none (but the main process's), or those of a program's name besides."""
+    if children == "all" or recording.pid == outcome.pid:
+        return True
+    return children != "none" and Path(_command_of(recording, outcome)[0]).name == children
+
+
+def _command_of(recording: Recording, outcome: Outcome) -> list[str]:
+    """The command line of a recording's process: the tool's word for it first, since a tool may stand in the program's place."""
+    seen = next((each.command for each in outcome.processes if each.pid == recording.pid), [])
+    return recording.command or seen or [""]
+
+
+def _finished(outcome: Outcome) -> bool:
+    if outcome.code is not None:
+        return True
+    return outcome.signum is not None and outcome.signum not in CRASHES
+
+
+def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording]) -> str:
+    """Why nothing at all was measured, with the way out; empty where something was."""
+    if any(each.snapshots or each.losses or each.defects or each.complete for each in recordings):
+        return ""
+    backend, loaded = manifest.get("backend"), manifest.get("loaded")
+    if outcome.signum == signal.SIGKILL:
+        return f"SIGKILL left {backend} no time to write: stop the program with SIGTERM, or take snapshots with --every"
+    if loaded and not any(each.loaded for each in outcome.processes):
+        return (
+            f"{loaded} was never seen in the program's memory maps and left no output: a wrapper that cleans the environment, "
+            "or a static or setuid program, may stand between; name the program itself"
+        )
+    return f"{backend} left no readable output below raw/: see what it said there and on stderr (a full disk? a changed user?)"
+
+
+def _run_facts(
+    run: RunDirectory, manifest: Manifest, outcome: Outcome, heard: Sequence[Recording], *, measured: bool
+) -> dict[str, Any]:
+    started = datetime.datetime.fromtimestamp(outcome.started_at, datetime.UTC)
+    main = next((each for each in heard if each.pid == outcome.pid), heard[0] if heard else None)
+    return {
+        "id": run.id,
+        "directory": str(run.path),
+        "profile": manifest["profile"],
+        "backend": manifest["backend"],
+        "tool_version": ".".join(map(str, manifest["tool"]["version"])) or None,
+        "command": manifest["command"],
+        "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": outcome.seconds,
+        "exit": {
+            "code": outcome.code,
+            "signal": signal.Signals(outcome.signum).name if outcome.signum else None,
+            "stopped_by": outcome.stopped_by,
+        },
+        "complete": measured and all(each.complete for each in heard),
+        "measured": measured,
+        "snapshots": len(main.snapshots) if main else 0,
+        "misses": outcome.misses,
+        "processes": [{"pid": each.pid, "command": _command_of(each, outcome)} for each in heard],
+    }
+
+
+# ---- bare files
+
+
+def conclude_files(files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = ()) -> Answer:
+    """What native outputs say that no run of leakrun made. Heap dumps of one process are one recording."""
+    recordings = _read_files(files)
+    resolve(recordings, search=search, cache_dir=_cache_directory())
+    sees = frozenset[Any]().union(*(backends.get(each.tool).sees for each in recordings if each.tool in backends.names()))
+    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=warmup))
+    tools = {each.tool for each in recordings}
+    main = recordings[0]
+    answer.run = {
+        "id": None,
+        "directory": None,
+        "profile": None,
+        "backend": tools.pop() if len(tools) == 1 else None,
+        "tool_version": main.tool_version,
+        "command": main.command,
+        "started_at": None,
+        "seconds": None,
+        "exit": {"code": None, "signal": None, "stopped_by": None},
+        "complete": all(each.complete for each in recordings),
+        "measured": True,
+        "snapshots": len(main.snapshots),
+        "misses": 0,
+        "processes": [{"pid": each.pid, "command": each.command} for each in recordings],
+        "files": [str(path) for path in files],
+    }
+    return answer
+
+
+def _read_files(files: Sequence[Path]) -> list[Recording]:
+    from runner.formats import gperftools_heap
+
+    series: dict[str, list[Path]] = defaultdict(list)
+    recordings = []
+    for path in files:
+        recording = formats.read_file(path)
+        if recording.tool == "heapprofile" and len(files) > 1:
+            series[str(path.with_name(SERIES.sub("", path.name)))].append(path)
+        else:
+            recordings.append(recording)
+    for paths in series.values():
+        recordings.append(gperftools_heap.read_series((path, None) for path in sorted(paths)))
+        check_valid(recordings[-1])
+    return recordings
