@@ -1,6 +1,7 @@
 """A YAML file -> a validated Profile, and back. Every problem of a file is told at once, with its place."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,6 +70,17 @@ def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _compilable(pattern: str) -> str:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{shown(pattern)} is no regular expression: {error}") from None
+    if not pattern:
+        raise ValueError("an empty pattern is found in everything")
+    return pattern
+
+
 Duration = Annotated[
     float, _from_text(parse_duration), PlainSerializer(format_duration, when_used="json"), Field(allow_inf_nan=False, ge=0)
 ]
@@ -80,6 +92,7 @@ Size = Annotated[int, _from_text(parse_size), Field(ge=0)]
 StopSignal = Annotated[int, _from_text(parse_stop_signal), PlainSerializer(format_signal, when_used="json"), Field(ge=1, le=64)]
 Text = Annotated[str, _matching(re.compile(r"[^\0]*", re.DOTALL), "a text that a program can be given: it holds a NUL")]
 Word = Annotated[str, _matching(re.compile(r"[^\0]*\S[^\0]*", re.DOTALL), "a name or a pattern")]
+Pattern = Annotated[str, AfterValidator(_compilable)]
 VariableName = Annotated[str, _matching(re.compile(r"[^\0=]+", re.DOTALL), "the name of an environment variable")]
 
 
@@ -124,7 +137,7 @@ class Profile(_Part):
     args      passed to the native tool as they are, behind the options
     env       set for the program
     wrappers  functions of the project that only wrap an allocator: their caller is blamed
-    redact    patterns of arguments and variables that are kept out of the run directory
+    redact    regular expressions: an argument or NAME=value that one is found in is kept out of the run directory
     """
 
     name: Annotated[str, _matching(_NAME, "a name: up to 64 letters, digits, dots, dashes")]
@@ -136,7 +149,7 @@ class Profile(_Part):
     snapshots: Snapshots = Snapshots()
     stop: Stop = Stop()
     wrappers: tuple[Word, ...] = ()
-    redact: tuple[Word, ...] = ()
+    redact: tuple[Pattern, ...] = ()
 
     def stop_plan(self) -> StopPlan:
         """`stop` as the supervisor takes it."""
@@ -223,7 +236,7 @@ def dump(profile: Profile) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the name is PyYAML's
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
