@@ -49,19 +49,31 @@ class Turnover:
 
 
 @dataclass(slots=True)
-class _Suspect:
-    """A function that stands first in the project's part of stacks: is it a wrapper?"""
+class Suspect:
+    """A function that stands first in the project's part of stacks: is it a wrapper?
+
+    callers   by function, file and line of the call: bytes that are still there, bytes that were ever had
+    stacks    recording's number, stack id, and the caller's position in the stack
+    """
 
     lines: set[int | None] = field(default_factory=set)
-    callers: dict[tuple[str | None, str | None, int | None], list[float]] = field(
-        default_factory=lambda: defaultdict(lambda: [0.0, 0.0])
-    )
+    callers: dict[tuple[FunctionKey, int | None], list[float]] = field(default_factory=dict)
+    stacks: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def is_wrapper(self, name: str, file: str | None, every_fate_known: bool) -> bool:
+    def add(self, blamer: "Blamer", number: int, stack_id: int, outer: int, kept: float, had: float) -> None:
+        """One more stack that would blame its caller if this is a wrapper."""
+        frame_id = blamer.frame_id_at(stack_id, outer)
+        sums = self.callers.setdefault((blamer.keys[frame_id], blamer.line_of(frame_id)), [0.0, 0.0])
+        sums[0] += kept
+        sums[1] += had
+        self.stacks.append((number, stack_id, outer))
+
+    def is_wrapper(self, key: FunctionKey, every_fate_known: bool) -> bool:
         """Whether its callers are to blame for what it allocates."""
-        if len(self.callers) < 2:
+        name, file = key
+        if len(self.callers) < 2 or name is None:
             return False
-        functions = {caller[:2] for caller in self.callers}
+        functions = {caller for caller, _ in self.callers}
         if len(functions) > 1 and _LIKELY_NAME.match(_last_part(name)):
             return True
         if len(self.lines) > _WRAPPER_LINES:
@@ -70,8 +82,8 @@ class _Suspect:
 
     def _callers_diverge(self) -> bool:
         freed = max((had for kept, had in self.callers.values() if kept <= _FREED_SHARE * had), default=0.0)
-        stays = [had for kept, had in self.callers.values() if had and kept >= _KEPT_SHARE * had]
-        return bool(stays) and freed >= _FREED_SHARE * max(stays) and freed > 0
+        stays = max((had for kept, had in self.callers.values() if had and kept >= _KEPT_SHARE * had), default=0.0)
+        return stays > 0 and freed > 0 and freed >= _FREED_SHARE * stays
 
     @staticmethod
     def _callers_are_unrelated(functions: set[FunctionKey], file: str | None) -> bool:
@@ -89,6 +101,9 @@ class Blamer:
         self._stacks = table.stacks
         self.roles = [role_of(frame, program) for frame in table.frames]
         self._functions = [function_of(frame) for frame in table.frames]
+        self.keys: list[FunctionKey] = [
+            (function, frame.file) for function, frame in zip(self._functions, table.frames, strict=True)
+        ]
         self._wraps = [
             role is Role.PROJECT and _is_named_wrapper(frame, function, wrappers)
             for frame, function, role in zip(table.frames, self._functions, self.roles, strict=True)
@@ -118,24 +133,35 @@ class Blamer:
         shown = [position for position, role in enumerate(roles) if role is not Role.HIDDEN]
         return next(iter(named or shown), HIDDEN)
 
+    def project_stacks(self) -> Iterable[int]:
+        """The stacks whose blamed frame is the project's."""
+        ours, stacks = self._ours, self._stacks
+        return (stack_id for stack_id, at in enumerate(self.positions) if at != HIDDEN and ours[stacks[stack_id][at]])
+
     def is_project(self, stack_id: int) -> bool:
         """Whether the blamed frame of this stack is the project's."""
-        position = self.positions[stack_id]
-        return position != HIDDEN and self._ours[self._stacks[stack_id][position]]
-
-    def key(self, stack_id: int) -> FunctionKey:
-        """Function and file of the blamed frame."""
-        frame_id = self._stacks[stack_id][self.positions[stack_id]]
-        return self._functions[frame_id], self._frames[frame_id].file
-
-    def frame(self, stack_id: int) -> Frame:
-        """The blamed frame. The stack must not be hidden."""
-        return self._frames[self._stacks[stack_id][self.positions[stack_id]]]
+        return self.role(stack_id) is Role.PROJECT
 
     def role(self, stack_id: int) -> Role:
         """What the blamed frame is."""
         position = self.positions[stack_id]
         return Role.HIDDEN if position == HIDDEN else self.roles[self._stacks[stack_id][position]]
+
+    def frame_id(self, stack_id: int) -> int:
+        """The id of the blamed frame. The stack must not be hidden."""
+        return self._stacks[stack_id][self.positions[stack_id]]
+
+    def frame_id_at(self, stack_id: int, position: int) -> int:
+        """The id of the frame at a position of a stack."""
+        return self._stacks[stack_id][position]
+
+    def line_of(self, frame_id: int) -> int | None:
+        """The line of a frame."""
+        return self._frames[frame_id].line
+
+    def frame(self, stack_id: int) -> Frame:
+        """The blamed frame. The stack must not be hidden."""
+        return self._frames[self.frame_id(stack_id)]
 
     def function(self, frame_id: int) -> str | None:
         """The function of a frame, without parameters."""
@@ -144,10 +170,11 @@ class Blamer:
     def caller(self, stack_id: int) -> int:
         """The position of the project's next function outwards of the blamed one; HIDDEN where there is none."""
         stack, position = self._stacks[stack_id], self.positions[stack_id]
-        own = self.key(stack_id)
+        ours, keys = self._ours, self.keys
+        own = keys[stack[position]]
         for outer in range(position + 1, len(stack)):
             frame_id = stack[outer]
-            if self._ours[frame_id] and (self._functions[frame_id], self._frames[frame_id].file) != own:
+            if ours[frame_id] and keys[frame_id] != own:
                 return outer
         return HIDDEN
 
@@ -155,47 +182,41 @@ class Blamer:
 def blame(recordings: Sequence[Recording], turnovers: Sequence[Turnover | None], wrappers: Sequence[str] = ()) -> list[Blamer]:
     """The blamed frame of each stack of each recording; wrappers are recognised over all recordings together."""
     blamers = [Blamer(recording, wrappers) for recording in recordings]
-    fates_known = all(not recording.losses for recording in recordings)
+    suspects: dict[FunctionKey, Suspect] = defaultdict(Suspect)
+    fates_known = not any(recording.losses for recording in recordings)
+    fresh = [(number, stack_id) for number, blamer in enumerate(blamers) for stack_id in blamer.project_stacks()]
     for _ in range(_ROUNDS):
-        found = _wrappers_among(blamers, turnovers, fates_known)
-        climbed = [_climb(blamer, found) for blamer in blamers]
-        if not any(climbed):
-            break
+        touched = _count(fresh, blamers, turnovers, suspects)
+        climbing = [suspects[key] for key in touched if suspects[key].is_wrapper(key, fates_known)]
+        fresh = []
+        for suspect in climbing:
+            for number, stack_id, outer in suspect.stacks:
+                blamers[number].positions[stack_id] = outer
+                fresh.append((number, stack_id))
+            suspect.stacks.clear()
     return blamers
 
 
-def _wrappers_among(blamers: Sequence[Blamer], turnovers: Sequence[Turnover | None], fates_known: bool) -> set[FunctionKey]:
-    suspects: dict[FunctionKey, _Suspect] = defaultdict(_Suspect)
-    for blamer, turnover in zip(blamers, turnovers, strict=True):
-        for stack_id in _project_stacks(blamer):
-            frame, outer = blamer.frame(stack_id), blamer.caller(stack_id)
-            if (turnover is not None and not turnover.had[stack_id]) or takes_nothing(frame):
-                continue
-            suspect = suspects[blamer.key(stack_id)]
-            suspect.lines.add(frame.line)
-            if outer == HIDDEN:
-                continue
-            frame_id = blamer._stacks[stack_id][outer]
-            caller = blamer._frames[frame_id]
-            sums = suspect.callers[(blamer.function(frame_id), caller.file, caller.line)]
-            if turnover is not None:
-                sums[0] += turnover.kept[stack_id]
-                sums[1] += turnover.had[stack_id]
-    return {key for key, suspect in suspects.items() if key[0] and suspect.is_wrapper(key[0], key[1], fates_known)}
-
-
-def _climb(blamer: Blamer, wrappers: set[FunctionKey]) -> bool:
-    """Blame the caller wherever a wrapper is blamed; whether anything changed."""
-    changed = False
-    for stack_id in _project_stacks(blamer):
-        if blamer.key(stack_id) in wrappers and (outer := blamer.caller(stack_id)) != HIDDEN:
-            blamer.positions[stack_id] = outer
-            changed = True
-    return changed
-
-
-def _project_stacks(blamer: Blamer) -> Iterable[int]:
-    return (stack_id for stack_id in range(len(blamer.positions)) if blamer.is_project(stack_id))
+def _count(
+    fresh: Iterable[tuple[int, int]],
+    blamers: Sequence[Blamer],
+    turnovers: Sequence[Turnover | None],
+    suspects: dict[FunctionKey, Suspect],
+) -> set[FunctionKey]:
+    """Enter stacks (recording's number, stack id) under the function that they blame now; the functions that were touched."""
+    touched = set()
+    for number, stack_id in fresh:
+        blamer, turnover = blamers[number], turnovers[number]
+        kept, had = (turnover.kept[stack_id], turnover.had[stack_id]) if turnover is not None else (0.0, 0.0)
+        if turnover is not None and not had:
+            continue
+        frame_id, outer = blamer.frame_id(stack_id), blamer.caller(stack_id)
+        suspect = suspects[blamer.keys[frame_id]]
+        suspect.lines.add(blamer.frame(stack_id).line)
+        if outer != HIDDEN and not takes_nothing(blamer.frame(stack_id)):
+            suspect.add(blamer, number, stack_id, outer, kept, had)
+            touched.add(blamer.keys[frame_id])
+    return touched
 
 
 def takes_nothing(frame: Frame) -> bool:

@@ -7,6 +7,7 @@ and last the name: glibc built with debug info looks like project code except fo
 
 import re
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from runner.model import BELOW_THRESHOLD, Frame
@@ -95,10 +96,12 @@ def role_of(frame: Frame, program: str = "") -> Role:
     return Role.PROJECT
 
 
+@lru_cache(maxsize=4096)
 def _is_machinery(module: str) -> bool:
     return _MACHINERY_OBJECTS.match(PurePosixPath(module).name) is not None
 
 
+@lru_cache(maxsize=4096)
 def _is_projects(module: str | None, program: str) -> bool:
     """Known, and not of the system. The program is the project even below /usr."""
     if not module:

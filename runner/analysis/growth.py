@@ -8,14 +8,18 @@ from runner.analysis.blame import Blamer, blame
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
-from runner.analysis.sites import Site, fold
-from runner.analysis.timeline import Timeline, before_exit, heaviest_stacks, matrix, timeline, turnover, unjudged
+from runner.analysis.sites import fold
+from runner.analysis.timeline import Timeline, before_exit, heaviest_stacks, live_total, matrix, timeline, turnover, unjudged
 from runner.analysis.trend import Floats, judge, spread, window_of
-from runner.model import FindingKind, Metric, Recording, TimeUnit
+from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
 FEWEST_SNAPSHOTS = 8
 SHORTEST_SECONDS = 1.0
 _SERIES_POINTS = 120
+_LARGEST = 5  # sites that are named where growth can't be judged
+_LISTED = 500  # growing sites of one recording that become findings; more help nobody
+
+Series = list[tuple[float, int]]
 
 
 def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: float) -> tuple[list[Blamer], list[Growth]]:
@@ -29,54 +33,83 @@ def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: 
 
 def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
     """Judge every site of `recording` over the snapshots of `line`."""
-    site_of_stack, roles = fold(recording, blamer)
-    sites = list(roles)
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
     if reason is None and not spread(line.times, FEWEST_SNAPSHOTS):
         reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
-    growth = Growth(recording, reason, line.span, len(line.snapshots), total=_total(line))
+    growth = Growth(recording, reason, line.span, len(line.snapshots))
     growth.growing += _stack_growth(recording)
-    if not line.snapshots:
-        return growth
-    if reason is not None:
-        last = Timeline(line.snapshots[-1:], line.times[-1:])
-        growth.largest = _largest(matrix(last, site_of_stack, len(sites)), sites)
-        return growth
-    rows = matrix(line, site_of_stack, len(sites))
-    growth.largest = _largest(rows, sites)
-    trends = judge(line.times, rows)
-    growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
-    growth.risen_elsewhere = _risen(line.times, np.delete(rows, growing, axis=0))
-    stacks = heaviest_stacks(line.snapshots[-1], site_of_stack)
-    blocks = _blocks(line, site_of_stack, len(sites), trends)
-    for number, trend in trends.items():
-        match trend.shape:
-            case Shape.GROWING:
-                grown = _grown(trend)
-                stack_id = stacks.get(number)
-                growth.growing.append(
-                    Growing(
-                        recording,
-                        recording.growth_kind,
-                        sites[number],
-                        stack_id,
-                        None if stack_id is None else blamer.frame(stack_id),
-                        trend,
-                        grown,
-                        blocks.get(number),
-                        _series(line.times, rows[number]),
-                        describe(trend, recording.time_unit),
-                        trend.confidence * _trust(blamer, stack_id),
-                    )
-                )
-            case Shape.PLATEAU if roles[sites[number]] is not Role.MACHINERY:
-                growth.plateaus.append(Standing(sites[number], round(trend.last), trend))
-            case Shape.UNDECIDED:
-                growth.undecided.append(Standing(sites[number], round(trend.last), trend))
-    growth.plateaus.sort(key=lambda standing: -standing.bytes)
-    growth.undecided.sort(key=lambda standing: -standing.bytes)
-    growth.total_grows = _total_grows(line)
+    if line.snapshots:
+        _Judge(recording, line, blamer, growth).fill()
     return growth
+
+
+class _Judge:
+    """The sites of one recording over its snapshots, and what is said of them."""
+
+    def __init__(self, recording: Recording, line: Timeline, blamer: Blamer, growth: Growth) -> None:
+        self._recording, self._line, self._blamer, self._growth = recording, line, blamer, growth
+        self._site_of_stack, self._roles = fold(recording, blamer)
+        self._sites = list(self._roles)
+
+    def fill(self) -> None:
+        """Enter into the growth what the snapshots say."""
+        fullest = max(self._line.snapshots, key=live_total)
+        self._growth.total = live_total(fullest)
+        self._growth.largest = self._largest(fullest)
+        if self._growth.unjudged is not None:
+            return
+        rows = matrix(self._line, self._site_of_stack, len(self._sites))
+        trends = judge(self._line.times, rows)
+        self._list_growing(rows, trends)
+        mine = [number for number in trends if self._roles[self._sites[number]] is not Role.MACHINERY]
+        self._growth.plateaus = self._standing(trends, mine, Shape.PLATEAU)
+        self._growth.undecided = self._standing(trends, mine, Shape.UNDECIDED)
+        self._growth.total_grows = _total_grows(self._line)
+
+    def _largest(self, snapshot: Snapshot) -> list[Standing]:
+        alone = Timeline([snapshot], self._line.times[-1:])
+        held = matrix(alone, self._site_of_stack, len(self._sites))[:, 0]
+        order = np.argsort(-held, kind="stable")[:_LARGEST]
+        return [Standing(self._sites[number], int(held[number])) for number in order if held[number] > 0]
+
+    def _standing(self, trends: dict[int, Trend], numbers: Sequence[int], shape: Shape) -> list[Standing]:
+        found = [Standing(self._sites[n], round(trends[n].last), trends[n]) for n in numbers if trends[n].shape is shape]
+        return sorted(found, key=lambda standing: -standing.bytes)
+
+    def _list_growing(self, rows: Floats, trends: dict[int, Trend]) -> None:
+        growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
+        growing.sort(key=lambda number: -_grown(trends[number]))
+        listed = growing[:_LISTED]
+        self._growth.unlisted = len(growing) - len(listed)
+        self._growth.risen_elsewhere = _risen(self._line.times, np.delete(rows, listed, axis=0))
+        stacks = heaviest_stacks(self._line.snapshots[-1], self._site_of_stack)
+        blocks = self._blocks()
+        for number in listed:
+            series = _series(self._line.times, rows[number])
+            self._growth.growing.append(self._growing(number, trends[number], stacks.get(number), blocks.get(number), series))
+
+    def _growing(self, number: int, trend: Trend, stack_id: int | None, blocks: int | None, series: Series) -> Growing:
+        return Growing(
+            recording=self._recording,
+            kind=self._recording.growth_kind,
+            site=self._sites[number],
+            stack_id=stack_id,
+            frame=None if stack_id is None else self._blamer.frame(stack_id),
+            trend=trend,
+            bytes=_grown(trend),
+            blocks=blocks,
+            series=series,
+            evidence=describe(trend, self._recording.time_unit),
+            confidence=trend.confidence * _trust(self._blamer, stack_id),
+        )
+
+    def _blocks(self) -> dict[int, int]:
+        """By site, how many more blocks it has at the end than at the start; nothing where blocks aren't counted."""
+        ends = Timeline([self._line.snapshots[0], self._line.snapshots[-1]], self._line.times[[0, -1]])
+        if any(Metric.LIVE_BLOCKS not in snapshot.columns for snapshot in ends.snapshots):
+            return {}
+        rows = matrix(ends, self._site_of_stack, len(self._sites), Metric.LIVE_BLOCKS)
+        return dict(enumerate(np.maximum(rows[:, 1] - rows[:, 0], 0).astype(int).tolist()))
 
 
 def _grown(trend: Trend) -> int:
@@ -93,10 +126,6 @@ def _trust(blamer: Blamer, stack_id: int | None) -> float:
     return {Role.PROJECT: 1.0, Role.LIBRARY: 0.85}.get(blamer.role(stack_id), 0.7)
 
 
-def _total(line: Timeline) -> int:
-    return line.snapshots[-1].totals.get(Metric.LIVE_BYTES, 0) if line.snapshots else 0
-
-
 def _risen(times: Floats, rows: Floats) -> float:
     """Bytes by which rows rose in the window, those that did."""
     if not len(rows):
@@ -106,24 +135,10 @@ def _risen(times: Floats, rows: Floats) -> float:
     return float(np.maximum(late[:, -part:].mean(axis=1) - late[:, :part].mean(axis=1), 0).sum())
 
 
-def _largest(rows: Floats, sites: Sequence[Site], count: int = 5) -> list[Standing]:
-    last = rows[:, -1]
-    order = np.argsort(-last, kind="stable")[:count]
-    return [Standing(sites[number], int(last[number])) for number in order if last[number] > 0]
-
-
-def _blocks(line: Timeline, site_of_stack: Sequence[int], sites: int, trends: dict[int, Trend]) -> dict[int, int]:
-    """By growing site, how many more blocks it has at the end than at the start; nothing where blocks aren't counted."""
-    ends = Timeline([line.snapshots[0], line.snapshots[-1]], line.times[[0, -1]])
-    if any(Metric.LIVE_BLOCKS not in snapshot.columns for snapshot in ends.snapshots):
-        return {}
-    rows = matrix(ends, site_of_stack, sites, Metric.LIVE_BLOCKS)
-    return {number: max(0, int(rows[number, 1] - rows[number, 0])) for number in trends}
-
-
-def _series(times: Floats, row: Floats) -> list[tuple[float, int]]:
-    chosen = np.unique(np.linspace(0, len(times) - 1, min(len(times), _SERIES_POINTS)).astype(int))
-    return [(float(times[i]), int(row[i])) for i in chosen]
+def _series(times: Floats, row: Floats) -> Series:
+    every = max(1, -(-len(times) // _SERIES_POINTS))
+    first = (len(times) - 1) % every  # so that the last one is there
+    return list(zip(times[first::every].tolist(), row[first::every].astype(int).tolist(), strict=True))
 
 
 def _totals(recording: Recording, metric: Metric) -> tuple[Floats, Floats]:

@@ -70,7 +70,8 @@ class Growth:
 
     unjudged   why nothing can be said of growth; None where it was judged
     risen_elsewhere   bytes by which sites rose that are not growing
-    total      live bytes at the end
+    total      live bytes when they were most
+    unlisted   how many more sites grow than are listed
     """
 
     recording: Recording
@@ -83,6 +84,7 @@ class Growth:
     largest: list[Standing] = field(default_factory=list)
     risen_elsewhere: float = 0.0
     total: int = 0
+    unlisted: int = 0
     total_grows: bool = False
 
 

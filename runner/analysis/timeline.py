@@ -38,13 +38,14 @@ def timeline(recording: Recording, warmup: float) -> Timeline:
     detailed = [snapshot for snapshot in recording.snapshots if Metric.LIVE_BYTES in snapshot.columns]
     start = warmup if recording.time_unit is TimeUnit.SECONDS else float("-inf")
     warm = [snapshot for snapshot in detailed if snapshot.time >= start]
-    totals = np.array([_total(snapshot) for snapshot in warm], dtype=float)
+    totals = np.array([live_total(snapshot) for snapshot in warm], dtype=float)
     times = np.array([snapshot.time for snapshot in warm], dtype=float)
     keep = before_exit(times, totals)
     return Timeline(warm[:keep], times[:keep], dropped=len(warm) - keep)
 
 
-def _total(snapshot: Snapshot) -> int:
+def live_total(snapshot: Snapshot) -> int:
+    """Live bytes of a snapshot that has stacks."""
     return snapshot.totals.get(Metric.LIVE_BYTES, 0) or sum(snapshot.columns[Metric.LIVE_BYTES].amounts)
 
 

@@ -127,6 +127,7 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         for growth in growths
         if growth.unjudged and _is_aside(growth, growths[0])
     ]
+    said += [f"{growth.unlisted:,} more sites grow, each by less" for growth in growths if growth.unlisted]
     if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
         said.append("the warm-up could not be left out: the snapshots are not timed in seconds")
     return said
