@@ -31,6 +31,7 @@ ORDER: dict[str, set[str]] = {
     "analysis": {"model"},
     "reports": {"analysis", "formats", "model"},
 }
+ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["pipeline"] = set(ORDER)
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}

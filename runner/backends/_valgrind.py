@@ -78,11 +78,11 @@ def plan(
             f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
-    if target.elf and target.elf.static and tool_name != "memcheck" and target.script is None:
+    if target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
-            f"{target.argv[0]} is statically linked: {tool_name} can't see its malloc, and would report nothing",
-            "link it dynamically, or pass --set soname_synonyms=somalloc=NONE to have its own malloc watched",
+            f"{target.argv[0]} is statically linked: valgrind can't see its malloc, and would call it clean",
+            "link it dynamically (without -static) for measuring",
         )
     argv = [
         str(tool.path or "valgrind"),

@@ -140,7 +140,7 @@ def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
             f"{name} is statically linked: libtcmalloc can't be preloaded into it",
-            "link it dynamically, or with -ltcmalloc; or use --profile memcheck",
+            "link it dynamically (without -static) for measuring, or with -ltcmalloc",
         )
     if target.elf and target.elf.bits == 32:
         raise LeakrunError(
