@@ -57,8 +57,8 @@ _USAGE = re.compile(r" *total heap usage: ([0-9,]+) allocs, ([0-9,]+) frees, ([0
 _CONTEXT = re.compile(r"([0-9,]+) errors in context [0-9,]+ of [0-9,]+:")
 _ALL_FREED = "All heap blocks were freed -- no leaks are possible"
 _UNSHOWN = {
-    "Rerun with --leak-check=full to see details of leaked memory": "lost memory is summed up, not listed (--leak-check=full lists it)",
-    "Reachable blocks (those to which a pointer was found) are not shown.": "still reachable memory is not listed (--show-leak-kinds=all)",
+    "Rerun with --leak-check=full to see details of leaked memory": "lost memory is not listed (--leak-check=full)",
+    "Reachable blocks (those to which a pointer was found) are not shown.": "reachable memory is not listed (--show-leak-kinds)",
 }
 
 

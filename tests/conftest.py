@@ -1,0 +1,72 @@
+"""What all tests share: the switch that rewrites golden files, and a recording as JSON that people can read."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from runner.model import Column, Frame, Recording, Snapshot, TimeUnit
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write expected.json anew; read the diff before you commit it")
+
+
+@pytest.fixture
+def as_json() -> Callable[[Recording], dict[str, Any]]:
+    """A recording as plain JSON data: stacks by id as lines of text, leaf first, and all figures."""
+    return recording_as_json
+
+
+def recording_as_json(recording: Recording) -> dict[str, Any]:
+    return {
+        "tool": recording.tool,
+        "tool_version": recording.tool_version,
+        "pid": recording.pid,
+        "parent_pid": recording.parent_pid,
+        "command": recording.command,
+        "time_unit": recording.time_unit.value,
+        "growth_kind": recording.growth_kind.value,
+        "complete": recording.complete,
+        "flaws": recording.flaws,
+        "limits": recording.limits,
+        "heap_summary": asdict(recording.heap_summary) if recording.heap_summary else None,
+        "leak_summary": {kind.value: asdict(amount) for kind, amount in (recording.leak_summary or {}).items()} or None,
+        "stacks": {
+            str(number): [frame_text(recording.table.frames[i]) for i in stack]
+            for number, stack in enumerate(recording.table.stacks)
+        },
+        "snapshots": [snapshot_as_json(snapshot, recording.time_unit) for snapshot in recording.snapshots],
+        "losses": [asdict(loss) for loss in recording.losses],
+        "defects": [asdict(defect) for defect in recording.defects],
+        "mappings": [mapping._asdict() for mapping in recording.mappings],
+    }
+
+
+def frame_text(frame: Frame) -> str:
+    """One line: name, (file:line), module, address, and whether it is inlined."""
+    place = f"({frame.file}:{frame.line})" if frame.file else ""
+    address = f"{frame.address:#x}" if frame.address is not None else ""
+    parts = (
+        frame.signature or "???",
+        place,
+        f"in {frame.module}" if frame.module else "",
+        address,
+        "inlined" if frame.inlined else "",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def snapshot_as_json(snapshot: Snapshot, unit: TimeUnit) -> dict[str, Any]:
+    return {
+        "time": snapshot.time if unit is TimeUnit.SECONDS else int(snapshot.time),
+        "label": snapshot.label,
+        "peak": snapshot.peak,
+        "totals": {metric.value: amount for metric, amount in snapshot.totals.items()},
+        "columns": {metric.value: column_as_json(column) for metric, column in snapshot.columns.items()},
+    }
+
+
+def column_as_json(column: Column) -> dict[str, int]:
+    return {str(stack_id): amount for stack_id, amount in column.items()}
