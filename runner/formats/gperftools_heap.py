@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,16 +24,17 @@ from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, St
 
 FORMAT = "gperftools heap profile (tcmalloc)"
 
-_COUNTS = rb"\s*(\d{1,18}):\s*(\d{1,18})\s*\[\s*(\d{1,18}):\s*(\d{1,18})\]\s*@"
+_COUNTS = rb"[ \t]*(\d{1,15}):[ \t]*(\d{1,15})[ \t]*\[[ \t]*(\d{1,15}):[ \t]*(\d{1,15})\][ \t]*@"
 _HEADER = re.compile(rb"heap profile:" + _COUNTS + rb"\s*(\S*)\s*")
-_STACK = re.compile(_COUNTS + rb"(.*)")
+_STACK = re.compile(b"^" + _COUNTS + rb"(.*)$", re.MULTILINE)
 _ADDRESS = re.compile(rb"0x[0-9a-f]{1,16}", re.IGNORECASE)
 _RATE = re.compile(r"heap(_v2)?/(\d{1,12})(?:\*(\d{1,6}))?$")
 _MAPS = b"MAPPED_LIBRARIES:"
 _LONGEST_TEXT = 1 << 20  # gperftools' own buffer, src/heap-profiler.cc
+_LARGEST = 1 << 52  # of a scaled figure: what a damaged rate may do
 _METRICS = (Metric.LIVE_BLOCKS, Metric.LIVE_BYTES, Metric.ALLOCATED_BLOCKS, Metric.ALLOCATED_BYTES)  # in the order of the text
 
-_Counts = tuple[int, int, int, int]
+_Counts = tuple[int, ...]  # four, in the order of the text
 
 
 def sniff(head: bytes) -> bool:
@@ -67,46 +69,55 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
 
 @dataclass(slots=True)
 class _Dump:
-    """A dump's text taken apart: for each stack its counts and the text of its addresses."""
+    """A dump's text taken apart.
+
+    header   the totals of the first line, in the order of the text; None where it can't be read
+    counts   the same for the stacks, a row for each column of the text
+    tails    the text of each stack's addresses
+    damaged  lines that can't be read
+    """
 
     header: _Counts | None
     kind: str
-    counts: list[_Counts] = field(default_factory=list)
+    counts: list[list[int]] = field(default_factory=lambda: [[], [], [], []])
     tails: list[bytes] = field(default_factory=list)
     mappings: list[Mapping] = field(default_factory=list)
     flaws: list[str] = field(default_factory=list)
-    damaged: int = 0  # lines
+    damaged: int = 0
+
+    def sums(self) -> _Counts:
+        """What the stacks sum up to."""
+        return tuple(map(sum, self.counts))
+
+    def keep(self, kept: list[bool]) -> None:
+        """Drop the stacks that are not `kept`."""
+        self.counts = [list(compress(row, kept)) for row in self.counts]
+        self.tails = list(compress(self.tails, kept))
 
 
 def _take_apart(data: bytes) -> _Dump:
     body, maps_word, maps = data.partition(_MAPS)
-    first, *lines = body.lstrip().split(b"\n")
+    first, _, rest = body.lstrip().partition(b"\n")
     header = _HEADER.fullmatch(first)
-    dump = _Dump(_numbers(header) if header else None, header[5].decode("latin-1") if header else "")
+    dump = _Dump(tuple(map(int, header.groups()[:4])) if header else None, header[5].decode("latin-1") if header else "")
     if not header:
         dump.flaws.append("its first line, which has the totals, is cut or damaged")
     if not maps_word:
         dump.flaws.append("it is cut: the list of mapped libraries is missing, by which addresses are named")
-        del lines[-1:]  # empty, or cut, and then its last address may be half an address
+        rest = rest[: rest.rfind(b"\n") + 1]  # the last line is empty, or cut, and then its last address may be half an address
     elif not maps.endswith(b"\n"):
         dump.flaws.append("it is cut within the list of mapped libraries")
-    for line in lines:
-        match = _STACK.fullmatch(line)
-        if match:
-            dump.counts.append(_numbers(match))
-            dump.tails.append(match[5])
-        elif line.strip() and not line.startswith(b"#"):  # Go's runtime adds comments
-            dump.damaged += 1
+    rows = _STACK.findall(rest)
+    if rows:
+        *counts, tails = zip(*rows, strict=True)
+        dump.counts, dump.tails = [list(map(int, row)) for row in counts], list(tails)
+    dump.damaged = sum(map(_is_text, rest.split(b"\n"))) - len(rows)
     dump.mappings = parse_maps(maps)
     return dump
 
 
-def _sums(counts: list[_Counts]) -> _Counts:
-    return sum(c[0] for c in counts), sum(c[1] for c in counts), sum(c[2] for c in counts), sum(c[3] for c in counts)
-
-
-def _numbers(match: re.Match[bytes]) -> _Counts:
-    return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+def _is_text(line: bytes) -> bool:
+    return not line.isspace() and line[:1] not in (b"", b"#")  # Go's runtime adds comments
 
 
 class _FrameIds(dict[bytes, int]):
@@ -145,7 +156,7 @@ class _SeriesReader:
         self._note_unlisted(dump, name, len(data))
         self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
         self._scale(dump)
-        totals = map(max, dump.header or (0, 0, 0, 0), _sums(dump.counts))  # mappings are not in the header
+        totals = map(max, dump.header or (0, 0, 0, 0), dump.sums())  # mappings are not in the header
         snapshot = Snapshot(time, dict(zip(_METRICS, totals, strict=True)), label=name)
         snapshot.columns = _columns(stack_ids, dump.counts)
         self.recording.snapshots.append(snapshot)
@@ -176,15 +187,14 @@ class _SeriesReader:
         self.stack_ids, self.frame_ids = {}, _FrameIds(self.recording.table, MappingIndex(earlier))
 
     def _stack_ids(self, dump: _Dump) -> list[int]:
-        """The stacks of the dump's counts; counts whose addresses can't be read are taken out."""
+        """The stacks of the dump; those whose addresses can't be read are dropped from it."""
         found = list(map(self._stack_id, dump.tails))
-        readable = [stack_id for stack_id in found if stack_id is not None]
-        if len(readable) < len(found):
-            dump.counts = [counts for counts, stack_id in zip(dump.counts, found, strict=True) if stack_id is not None]
-            dump.damaged += len(found) - len(readable)
+        if None in found:
+            dump.damaged += found.count(None)
+            dump.keep([stack_id is not None for stack_id in found])
         if dump.damaged:
             dump.flaws.append(f"{dump.damaged} of its lines can't be read")
-        return readable
+        return [stack_id for stack_id in found if stack_id is not None]
 
     def _stack_id(self, tail: bytes) -> int | None:
         """The id of the stack whose addresses are written in `tail`; None where these can't be read."""
@@ -202,7 +212,7 @@ class _SeriesReader:
         """Compare what the lines sum up to with what the header says."""
         if dump.header is None:
             return
-        sums = _sums(dump.counts)
+        sums = dump.sums()
         missing = [(1 - sums[i] / dump.header[i], name, sums[i], dump.header[i]) for i in (1, 3) if sums[i] < dump.header[i]]
         if size >= _LONGEST_TEXT - 4096:
             self.unlisted += missing
@@ -227,8 +237,10 @@ class _SeriesReader:
             return
         self.rates.add(dump.kind)
         scale = _scale_v2 if sampled[1] else _scale_v1
-        dump.counts = [(*scale(c[0], c[1], rate), *scale(c[2], c[3], rate)) for c in dump.counts]
-        dump.header = _sums(dump.counts)
+        for blocks, sizes in (dump.counts[:2], dump.counts[2:]):
+            scaled = [scale(*each, rate) for each in zip(blocks, sizes, strict=True)]
+            blocks[:], sizes[:] = [each[0] for each in scaled], [each[1] for each in scaled]
+        dump.header = dump.sums()
 
 
 def _scale_v2(blocks: int, size: int, rate: int) -> tuple[int, int]:
@@ -236,7 +248,7 @@ def _scale_v2(blocks: int, size: int, rate: int) -> tuple[int, int]:
     if not blocks or not size:
         return 0, 0
     factor = 1 / -math.expm1(-(size / blocks) / rate)
-    return round(blocks * factor), round(size * factor)
+    return round(min(blocks * factor, _LARGEST)), round(min(size * factor, _LARGEST))
 
 
 def _scale_v1(blocks: int, size: int, rate: int) -> tuple[int, int]:
@@ -244,24 +256,21 @@ def _scale_v1(blocks: int, size: int, rate: int) -> tuple[int, int]:
     if not blocks or not size:
         return 0, 0
     factor = max(rate / (size / blocks), 1.0)
-    return round(blocks * factor), round(size * factor)
+    return round(min(blocks * factor, _LARGEST)), round(min(size * factor, _LARGEST))
 
 
-def _columns(stack_ids: list[int], counts: list[_Counts]) -> dict[Metric, Column]:
+def _columns(stack_ids: list[int], counts: list[list[int]]) -> dict[Metric, Column]:
     """The columns of one snapshot; stacks that have none of a metric are left out of it."""
     if len(set(stack_ids)) < len(stack_ids):
         stack_ids, counts = _merged(stack_ids, counts)
-    columns: dict[Metric, Column] = {}
-    for index, metric in enumerate(_METRICS):
-        kept = [(stack_id, each[index]) for stack_id, each in zip(stack_ids, counts, strict=True) if each[index]]
-        columns[metric] = Column((pair[0] for pair in kept), (pair[1] for pair in kept))
-    return columns
+    return {metric: Column(compress(stack_ids, row), filter(None, row)) for metric, row in zip(_METRICS, counts, strict=True)}
 
 
-def _merged(stack_ids: list[int], counts: list[_Counts]) -> tuple[list[int], list[_Counts]]:
+def _merged(stack_ids: list[int], counts: list[list[int]]) -> tuple[list[int], list[list[int]]]:
     """Each stack once: with HEAP_PROFILE_MMAP one may stand for blocks and for mappings."""
-    sums: dict[int, _Counts] = {}
-    for stack_id, (a, b, c, d) in zip(stack_ids, counts, strict=True):
-        w, x, y, z = sums.get(stack_id, (0, 0, 0, 0))
-        sums[stack_id] = (a + w, b + x, c + y, d + z)
-    return list(sums), list(sums.values())
+    places = {stack_id: place for place, stack_id in enumerate(dict.fromkeys(stack_ids))}
+    merged = [[0] * len(places) for _ in counts]
+    for row, sums in zip(counts, merged, strict=True):
+        for stack_id, amount in zip(stack_ids, row, strict=True):
+            sums[places[stack_id]] += amount
+    return list(places), merged

@@ -162,9 +162,7 @@ def _named_table(table: StackTable, places: _Places) -> StackTable:
 
 
 def _named_frames(frame: Frame, path: str, locations: Locations) -> list[Frame]:
-    bare = frame._replace(module=path)
+    if not locations:
+        return [frame._replace(module=path)]
     last = len(locations) - 1
-    return [
-        bare._replace(signature=where.signature, file=where.file, line=where.line, inlined=number != last)
-        for number, where in enumerate(locations)
-    ] or [bare]
+    return [Frame(*where, path, frame.address, number != last) for number, where in enumerate(locations)]
