@@ -15,7 +15,7 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.formats import gperftools_heap
 from runner.model import FindingKind, Metric, Recording
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
-from runner.profile import NextToFile, Profile, parse_signal
+from runner.profile import NextToFile, Profile, Size, parse_signal
 
 INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
 # The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
@@ -29,7 +29,6 @@ DIRECTORIES = (
     "/opt/homebrew/lib",
 )
 DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
-Bytes = Annotated[int, Field(ge=0)]
 Signal = Annotated[int, BeforeValidator(lambda value: parse_signal(value) if isinstance(value, str) else value)]
 
 
@@ -42,9 +41,9 @@ class HeapprofileOptions(ToolOptions):
 
     library: Annotated[str, NextToFile()] | None = None
     signal: Signal = int(signals.SIGURG)
-    HEAP_PROFILE_ALLOCATION_INTERVAL: Bytes | None = None
-    HEAP_PROFILE_DEALLOCATION_INTERVAL: Bytes | None = None
-    HEAP_PROFILE_INUSE_INTERVAL: Bytes | None = None
+    HEAP_PROFILE_ALLOCATION_INTERVAL: Size | None = None
+    HEAP_PROFILE_DEALLOCATION_INTERVAL: Size | None = None
+    HEAP_PROFILE_INUSE_INTERVAL: Size | None = None
     HEAP_PROFILE_TIME_INTERVAL: Annotated[int, Field(ge=0)] | None = None  # seconds
     HEAP_PROFILE_MMAP: bool | None = None
     HEAP_PROFILE_ONLY_MMAP: bool | None = None
@@ -74,6 +73,12 @@ class Heapprofile(Backend):
         """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
         options = profile.options
         assert isinstance(options, HeapprofileOptions)
+        if profile.args:
+            raise LeakrunError(
+                ErrorKind.USAGE,
+                f"heapprofile has no command line for {profile.args[0]!r}: libtcmalloc is loaded into the program",
+                "leave out `args` and --tool-arg; its settings are options: --set HEAP_PROFILE_TIME_INTERVAL=10",
+            )
         env: dict[str, str | None] = dict(profile.env)
         env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
         env["HEAPPROFILESIGNAL"] = str(options.signal)

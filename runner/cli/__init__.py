@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def print_error(error: LeakrunError) -> None:
     """One line that says what is wrong, and one that says what to do."""
-    text = f"leakrun: {error.message}\n"
+    lines = error.message.splitlines()
+    # Several mistakes of a file stand a line each, so that editors find each `file:line:column`.
+    text = f"leakrun: {error.message}\n" if len(lines) == 1 else f"leakrun: {len(lines)} mistakes\n{error.message}\n"
     if error.hint:
         text += f"  {error.hint}\n"
     sys.stderr.write(text.encode(errors="replace").decode())

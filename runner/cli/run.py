@@ -64,6 +64,8 @@ def run(
     from runner import pipeline
     from runner.cli import screen
 
+    for warning in settings.warnings if not settings.quiet else ():
+        screen.say(warning)
     if settings.profile is None and not settings.quiet:
         screen.say("no profile was named: memcheck, which finds what is lost (`leakrun profiles` lists the others)")
     chosen = _adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
