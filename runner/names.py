@@ -6,6 +6,7 @@ from functools import lru_cache
 _CLONE_WORDS = "cold|constprop|isra|part|lto_priv|llvm|localalias|simdclone|resolver|warm|unlikely|hot"
 # gcc's demangler writes " [clone .isra.0]", LLVM's " (.isra.0)", and C names keep ".isra.0" as it is.
 _CLONE_SUFFIX = re.compile(rf"(?: ?\[clone [^\]]*\]| \(\.[\w.]+\)|\.(?:{_CLONE_WORDS})(?:\.\w+)?)+$")
+_SYMBOL_VERSION = re.compile(r"@@?[A-Za-z_][\w.]*$")
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 _ABI_TAG = re.compile(r"\[abi:[^\]]*\]")
 _THUNK = re.compile(r"^(?:(?:non-virtual|virtual|covariant return) thunk|transaction clone|guard variable) (?:to|for) ")
@@ -24,11 +25,11 @@ _CLOSERS = {"(": ")", "<": ">", "[": "]", "{": "}"}
 def without_parameters(signature: str) -> str:
     """The qualified name of the function of a demangled signature, as people write it.
 
-    Parameters, return type, qualifiers behind the parameters, ABI tags and the compiler's clone suffixes go;
+    Parameters, return type, qualifiers behind the parameters, ABI tags, symbol versions and the compiler's clone suffixes go;
     template arguments stay. C names, and what is no signature at all, come back as they are.
     Never raises; the answer is empty only for an empty signature.
     """
-    name = _RUST_HASH.sub("", _CLONE_SUFFIX.sub("", signature))
+    name = _RUST_HASH.sub("", _CLONE_SUFFIX.sub("", _SYMBOL_VERSION.sub("", signature)))
     if "(" in name and not name.startswith(("-[", "+[")):  # Objective-C's methods have no parameter list
         name = _declared_name(_THUNK.sub("", name))
     return _ABI_TAG.sub("", name).strip() or signature

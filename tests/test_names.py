@@ -74,6 +74,8 @@ NAMES = [
     ("f<(Color)1>(int)", "f<(Color)1>"),
     ("void apply<&(Foo::operator>(int))>(int)", "apply<&(Foo::operator>(int))>"),
     ("non-virtual thunk to Foo::bar(int)", "Foo::bar"),
+    ("__libc_start_main@@GLIBC_2.34", "__libc_start_main"),
+    ("memcpy@GLIBC_2.2.5", "memcpy"),
     ("core::fmt::write", "core::fmt::write"),
     ("core::fmt::write::h0123456789abcdef", "core::fmt::write"),
     ("<alloc::vec::Vec<T> as core::ops::Drop>::drop", "<alloc::vec::Vec<T> as core::ops::Drop>::drop"),

@@ -13,7 +13,8 @@ from runner.symbols.debug_files import debug_file, find_module
 from runner.symbols.store import ModuleNames, Names, load_cached, save_cached
 from runner.symbols.symbolizer import Locations, has_line, name_addresses
 
-_SYSTEM = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/usr/libexec/")
+_LIBRARIES = ("/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/")  # nobody looks for lines there
+_PACKAGED = (*_LIBRARIES, "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/")
 
 
 @dataclass(slots=True)
@@ -130,13 +131,11 @@ def _limits(module: _Module, trouble: str) -> list[str]:
         return [f"{path}: {trouble}: {_addresses(nameless)} no name"]
     if any(has_line(known.get(offset, ())) for offset in module.offsets):
         return []
-    if not path.startswith(_SYSTEM):
-        return [f"{path} has no debug information: its files and lines are not known; build it with -g, or give --symbol-path"]
-    return (
-        [f"{path} is stripped: {_addresses(nameless)} no name; its package's debug symbols (-dbgsym, -dbg) bring them"]
-        if nameless
-        else []
-    )
+    packaged = path.startswith(_PACKAGED)
+    advice = "its package's debug symbols (-dbgsym, -dbg) bring them" if packaged else "build it with -g, or give --symbol-path"
+    if not path.startswith(_LIBRARIES):
+        return [f"{path} has no debug information, its files and lines are not known: {advice}"]
+    return [f"{path} is stripped, {_addresses(nameless)} no name: {advice}"] if nameless else []
 
 
 def _addresses(count: int) -> str:
