@@ -1,7 +1,6 @@
 """Which file a command line would run, found as execvp(3) finds it, and why it could not be run."""
 
 import os
-import platform
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -162,10 +161,10 @@ def _runnable_elf(path: Path, name: str, env: Mapping[str, str]) -> ElfFacts | N
             f"{name}: Exec format error: {_what_it_is(path)}",
             "give a program or a script with a #! line",
         )
-    if image.machine not in _MACHINES.get(platform.machine(), (image.machine,)):
+    if image.machine not in _MACHINES.get(os.uname().machine, (image.machine,)):
         raise LeakrunError(
             ErrorKind.NOT_EXECUTABLE,
-            f"{name}: Exec format error: built for another machine (ELF machine {image.machine}), this is {platform.machine()}",
+            f"{name}: Exec format error: built for another machine (ELF machine {image.machine}), this is {os.uname().machine}",
             "build it for this machine",
         )
     if image.interpreter and not Path(image.interpreter).exists():
