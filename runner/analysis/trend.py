@@ -55,8 +55,10 @@ def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
 
     `times` is not decreasing, `rows` has one column for each. Fewer than FEWEST_POINTS in the window: nothing is said.
     """
+    if len(times) == 0 or times[-1] <= times[0] or not len(rows):
+        return {}
     window = window_of(times)
-    if len(times) == 0 or times[-1] <= times[0] or window.sum() < FEWEST_POINTS:
+    if len(np.unique(times[window])) < FEWEST_POINTS:
         return {}
     found: dict[int, Trend] = {}
     moving = np.flatnonzero(rows.max(axis=1) - rows.min(axis=1) >= FLOOR)

@@ -136,7 +136,8 @@ def fading_startup(rng, times):
 
 
 LEAKS: dict[str, Maker] = {
-    f.__name__: f for f in (linear, noisy_linear, steps, poisson, after_burst, from_midrun, saw_tooth_leak, doubling, with_teardown)
+    f.__name__: f
+    for f in (linear, noisy_linear, steps, poisson, after_burst, from_midrun, saw_tooth_leak, doubling, with_teardown)
 }
 CLEAN: dict[str, Maker] = {
     f.__name__: f

@@ -1,0 +1,83 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from runner.analysis.trend import Shape, judge, spread
+from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
+
+SERIES = 100
+
+
+def shapes(make, count, seed):
+    rng = np.random.default_rng(seed)
+    found = []
+    while len(found) < SERIES:
+        times = moments(rng, count)
+        if not spread(times, 8):
+            continue
+        trend = judge(times, make(rng, times)[None, :].round())
+        found.append(trend[0].shape if 0 in trend else None)
+    return found
+
+
+@pytest.mark.parametrize("count", [20, 60, 200])
+@pytest.mark.parametrize("name", sorted(set(LEAKS) - {"with_teardown", "steps"}))
+def test_leaks_are_seen(name, count):
+    found = shapes(LEAKS[name], count, seed=count)
+    least = {"saw_tooth_leak": 0.35, "noisy_linear": 0.75, "doubling": 0.75}.get(name, 0.95)
+    assert found.count(Shape.GROWING) >= least * SERIES
+
+
+@pytest.mark.parametrize("count", [20, 60, 200])
+@pytest.mark.parametrize("name", sorted(CLEAN))
+def test_what_does_not_leak_is_not_called_growing(name, count):
+    found = shapes(CLEAN[name], count, seed=1000 + count)
+    most = {"saw_tooth": 0.04, "slow_saw_tooth": 0.02, "wandering": 0.04, "late_cache": 0.03, "noise": 0.01}.get(name, 0.0)
+    assert found.count(Shape.GROWING) <= most * SERIES
+
+
+def test_growth_by_rare_regular_steps_is_seen():
+    rng = np.random.default_rng(1)
+    times = np.linspace(0, 30, 60)
+    assert judge(times, LEAKS["steps"](rng, times)[None, :])[0].shape is Shape.GROWING
+
+
+def test_a_small_leak_is_seen_beside_a_large_constant():
+    times = np.linspace(0, 30, 30)
+    rows = np.array([np.full(30, 40e6), np.linspace(0, 12_288, 30)])
+    found = judge(times, rows)
+    assert list(found) == [1]
+    assert found[1].slope == pytest.approx(12_288 / 30, rel=0.01)
+
+
+def test_a_filled_cache_has_levelled_off():
+    times = np.linspace(0, 30, 60)
+    row = 1e6 * np.minimum(times / 12, 1)
+    assert judge(times, row[None, :])[0].shape is Shape.PLATEAU
+
+
+def test_less_than_a_page_is_no_growth():
+    times = np.linspace(0, 30, 60)
+    assert judge(times, np.linspace(0, 4000, 60)[None, :]) == {}
+
+
+def test_rows_are_told_apart_however_many_there_are():
+    times = np.linspace(0, 30, 30)
+    rows = np.zeros((5000, 30))
+    rows[::7] = np.linspace(0, 1e6, 30)
+    assert sorted(judge(times, rows)) == list(range(0, 5000, 7))
+
+
+@pytest.mark.parametrize("times", [[], [0.0], [3.0] * 12, [0.0] * 6 + [1.0] * 6])
+def test_times_that_say_nothing_give_nothing(times):
+    moments_ = np.array(times, dtype=float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not spread(moments_, 8)
+        assert judge(moments_, np.arange(len(times), dtype=float)[None, :] * 1e6) == {}
+
+
+def test_snapshots_bunched_in_the_start_are_not_spread():
+    assert not spread(np.concatenate([np.linspace(0, 1, 30), [60.0]]), 8)
+    assert spread(np.linspace(0, 60, 8), 8)

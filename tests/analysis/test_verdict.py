@@ -1,0 +1,272 @@
+import numpy as np
+import pytest
+
+from runner.analysis import Scope, conclude
+from runner.model import (
+    BELOW_THRESHOLD,
+    Defect,
+    FindingKind,
+    Frame,
+    LossKind,
+    Metric,
+    Recording,
+    Snapshot,
+    TimeUnit,
+    Verdict,
+)
+from tests.analysis.recordings import GROWTH, LIBC, LOSSES, MAIN, MALLOC, code, growing, losing
+
+PUT = (MALLOC, code("cache_put(int)", 7), MAIN)
+KEEP = (MALLOC, code("keep", 50), MAIN)
+TIMES = np.linspace(0, 30, 31)
+UP = np.linspace(0, 900_000, 31)
+FLAT = np.full(31, 5_000_000.0)
+
+
+def of_growth(series, times=TIMES, **scope):
+    return conclude([growing(series, times)], Scope(GROWTH, **scope))
+
+
+def of_losses(*losses, **scope):
+    return conclude([losing(*losses)], Scope(LOSSES, **scope))
+
+
+def test_growth_decides_not_size():
+    answer = of_growth({PUT: UP, KEEP: FLAT})
+    assert answer.verdict is Verdict.GROWING
+    assert [(f.rank, f.kind, f.function, f.signature, f.line) for f in answer.findings] == [
+        (1, FindingKind.GROWING, "cache_put", "cache_put(int)", 7)
+    ]
+    found = answer.findings[0]
+    assert found.bytes == 900_000
+    assert found.bytes_per_second == pytest.approx(30_000, rel=0.01)
+    assert found.share == 1.0
+    assert found.stack[-1].function == "main"
+    assert "from 0 bytes to 900 kB over 30 s" in found.evidence[0]
+    assert "cache_put server.c:7" in answer.reasons[0]
+
+
+def test_stacks_of_one_line_are_one_finding_and_two_lines_are_two():
+    other = (MALLOC, code("cache_put(int)", 7), code("serve", 90), MAIN)
+    below = (code("operator new(unsigned long)", 1), code("cache_put(int)", 7), MAIN)
+    answer = of_growth({PUT: UP, other: 2 * UP, below: UP, (code("log", 9), MAIN): UP})
+    assert [(f.function, f.bytes, f.share) for f in answer.findings] == [("cache_put", 3_600_000, 0.8), ("log", 900_000, 0.2)]
+    assert [frame.function for frame in answer.findings[0].stack] == ["malloc", "cache_put", "serve", "main"], "the heaviest"
+
+
+def test_clean_needs_eight_snapshots_spread_over_the_run():
+    assert of_growth({KEEP: FLAT}).verdict is Verdict.CLEAN
+    few = of_growth({PUT: UP[:5]}, TIMES[:5])
+    assert few.verdict is Verdict.INCONCLUSIVE
+    assert not few.findings
+    assert "only 5 snapshots" in few.reasons[0]
+    assert "--every" in few.reasons[0]
+    assert [(note.kind, note.function, note.line, note.bytes) for note in few.notes] == [("live", "cache_put", 7, int(UP[4]))]
+    short = of_growth({PUT: UP}, TIMES / 100)
+    assert short.verdict is Verdict.INCONCLUSIVE
+    assert "0.3 s" in short.reasons[0]
+    bunched = of_growth({PUT: UP}, np.concatenate([np.linspace(0, 2, 30), [30]]))
+    assert bunched.verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_is_freed_at_exit_still_grew():
+    times = np.concatenate([TIMES, [30.1, 30.2, 30.3]])
+    answer = of_growth({PUT: np.concatenate([UP, [700_000, 300_000, 0]]), KEEP: np.concatenate([FLAT, [2e6, 1e6, 0]])}, times)
+    assert [f.function for f in answer.findings] == ["cache_put"]
+    assert answer.findings[0].bytes == 900_000
+
+
+def test_warm_up_is_left_out():
+    rising = np.minimum(TIMES, 20) * 1e5
+    series = {PUT: rising, KEEP: FLAT}
+    late = of_growth(series, warmup=21)
+    assert late.verdict is Verdict.CLEAN
+    in_instructions = conclude([growing(series, TIMES, unit=TimeUnit.INSTRUCTIONS)], Scope(GROWTH, warmup=21))
+    assert any("warm-up" in note.text for note in in_instructions.notes)
+
+
+def test_a_cache_that_is_full_is_a_note():
+    answer = of_growth({PUT: np.minimum(TIMES, 9) * 1e5})
+    assert answer.verdict is Verdict.CLEAN
+    assert [(note.kind, note.function) for note in answer.notes] == [("plateau", "cache_put")]
+
+
+def test_growth_that_fades_late_is_no_clean_run():
+    answer = of_growth({PUT: np.minimum(TIMES, 23) * 1e5})
+    assert answer.verdict is Verdict.INCONCLUSIVE
+    assert not answer.findings
+    assert "cache_put" in answer.reasons[0]
+
+
+def test_growth_over_instructions_has_a_rate_but_none_per_second():
+    answer = conclude([growing({PUT: UP}, TIMES * 1e6, unit=TimeUnit.INSTRUCTIONS)], Scope(GROWTH))
+    assert answer.findings[0].bytes_per_second is None
+    assert answer.findings[0].rate.unit == "bytes/instruction"
+    assert answer.findings[0].rate.value == pytest.approx(0.03, rel=0.01)
+
+
+def test_pages_that_grow_are_mapping_growth():
+    recording = growing({PUT: UP}, TIMES)
+    recording.growth_kind = FindingKind.MAPPING_GROWTH
+    answer = conclude([recording], Scope(frozenset({FindingKind.MAPPING_GROWTH})))
+    assert answer.verdict is Verdict.GROWING
+    assert answer.findings[0].kind is FindingKind.MAPPING_GROWTH
+
+
+def test_a_growing_stack_is_found_without_a_site():
+    recording = growing({KEEP: FLAT}, TIMES)
+    for snapshot, size in zip(recording.snapshots, UP, strict=True):
+        snapshot.totals[Metric.STACK_BYTES] = int(size)
+    answer = conclude([recording], Scope(GROWTH | {FindingKind.STACK_GROWTH}))
+    assert [(f.kind, f.function, f.bytes) for f in answer.findings] == [(FindingKind.STACK_GROWTH, None, 900_000)]
+
+
+def test_workers_that_grow_at_one_site_are_one_finding():
+    answer = conclude([growing({PUT: UP}, TIMES, pid=pid) for pid in (10, 12, 11)], Scope(GROWTH))
+    assert [(f.bytes, f.pids) for f in answer.findings] == [(2_700_000, [10, 11, 12])]
+    assert answer.findings[0].bytes_per_second == pytest.approx(90_000, rel=0.01)
+
+
+def test_a_child_that_lived_briefly_does_not_spoil_a_clean_run():
+    child = growing({PUT: UP[:3]}, TIMES[:3] / 10, pid=2)
+    answer = conclude([growing({KEEP: FLAT}, TIMES), child], Scope(GROWTH))
+    assert answer.verdict is Verdict.CLEAN
+    assert any("process 2" in note.text for note in answer.notes)
+    long = growing({PUT: UP[:3]}, [0, 10, 29], pid=2)
+    assert conclude([growing({KEEP: FLAT}, TIMES), long], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_memory_below_the_threshold_that_grows_is_no_clean_run():
+    answer = of_growth({(BELOW_THRESHOLD,): 10 * UP, KEEP: FLAT})
+    assert answer.verdict is Verdict.INCONCLUSIVE
+    assert not answer.findings
+
+
+LOSE = (MALLOC, code("lose(int)", 7), MAIN)
+HEAD = (MALLOC, code("list_add", 20), MAIN)
+
+
+def test_lost_blocks_are_ranked_and_counted_once():
+    answer = of_losses(
+        (LossKind.DEFINITE, 300, 3, LOSE),
+        (LossKind.DEFINITE, 700, 1, HEAD),
+        (LossKind.INDIRECT, 684, 30, (MALLOC, code("node_new", 5), MAIN)),
+        (LossKind.REACHABLE, 5000, 5, KEEP),
+    )
+    assert answer.verdict is Verdict.LEAKING
+    assert [(f.function, f.bytes, f.blocks, f.share) for f in answer.findings] == [
+        ("list_add", 700, 1, 0.7),
+        ("lose", 300, 3, 0.3),
+    ]
+    assert [(n.kind, n.function, n.file, n.line, n.bytes) for n in answer.notes] == [
+        ("reachable-at-exit", "keep", "/home/me/app/server.c", 50, 5000)
+    ]
+    assert answer.findings[0].evidence[0].startswith("700 bytes in 1 block, definitely lost")
+
+
+def test_nothing_lost_and_whole_is_clean():
+    answer = of_losses((LossKind.REACHABLE, 5000, 5, KEEP))
+    assert (answer.verdict, answer.findings) == (Verdict.CLEAN, [])
+    assert of_losses().verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("blocks, kind", [(1, None), (7, None), (8, FindingKind.SUSPECT), (4000, FindingKind.SUSPECT)])
+def test_many_possibly_lost_blocks_are_a_suspect_and_few_a_note(blocks, kind):
+    answer = of_losses((LossKind.POSSIBLE, 16 * blocks, blocks, LOSE))
+    assert [f.kind for f in answer.findings] == ([kind] if kind else [])
+    assert answer.verdict is (Verdict.LEAKING if kind else Verdict.CLEAN)
+    assert [note.kind for note in answer.notes] == ([] if kind else ["possibly-lost"])
+
+
+def test_what_a_thread_needs_is_never_a_suspect():
+    tls = (MALLOC, Frame("_dl_allocate_tls", None, None, LIBC), Frame("pthread_create@@GLIBC_2.34", None, None, LIBC), *LOSE[1:])
+    answer = of_losses((LossKind.POSSIBLE, 272 * 40, 40, tls))
+    assert (answer.verdict, [note.kind for note in answer.notes]) == (Verdict.CLEAN, ["possibly-lost"])
+
+
+def test_what_the_loader_loses_is_a_note():
+    answer = of_losses((LossKind.DEFINITE, 72, 1, (MALLOC, Frame("call_init", None, None, "/lib64/ld-linux-x86-64.so.2"))))
+    assert not answer.findings
+    assert len(answer.notes) == 1
+
+
+def test_a_child_of_a_fork_does_not_count_its_parents_losses_again():
+    record = (LossKind.DEFINITE, 300, 3, LOSE)
+    answer = conclude([losing(record, pid=1), losing(record, (LossKind.DEFINITE, 50, 1, HEAD), pid=2, parent=1)], Scope(LOSSES))
+    assert [(f.function, f.bytes, f.pids) for f in answer.findings] == [("lose", 300, [1, 2]), ("list_add", 50, [2])]
+
+
+def test_siblings_add_up():
+    record = (LossKind.DEFINITE, 300, 3, LOSE)
+    answer = conclude([losing(pid=1), losing(record, pid=2, parent=1), losing(record, pid=3, parent=1)], Scope(LOSSES))
+    assert [(f.bytes, f.blocks, f.pids) for f in answer.findings] == [(600, 6, [2, 3])]
+
+
+def test_a_block_or_two_rank_under_what_grows():
+    lost = losing((LossKind.DEFINITE, 8_000_000, 2, LOSE), (LossKind.DEFINITE, 2_000_000, 90, HEAD))
+    answer = conclude([lost, growing({PUT: UP}, TIMES)], Scope(LOSSES | GROWTH))
+    assert [f.function for f in answer.findings] == ["list_add", "cache_put", "lose"]
+    assert answer.verdict is Verdict.LEAKING
+
+
+def test_many_records_of_a_plugin_without_names_are_one_finding():
+    unnamed = [(MALLOC, Frame(None, None, None, None, 0x4000 + 0x1000 * n), code("load_plugin", 12), MAIN) for n in range(750)]
+    answer = of_losses(*((LossKind.DEFINITE, 10, 1, stack) for stack in unnamed))
+    assert [(f.function, f.line, f.bytes, f.blocks) for f in answer.findings] == [("load_plugin", 12, 7500, 750)]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [{"reasons": ("valgrind was not in the process: run the program itself, not a script",)}, {"finished": False}],
+)
+def test_a_run_that_could_not_measure_is_never_clean(scope):
+    answer = of_losses(**scope)
+    assert answer.verdict is Verdict.INCONCLUSIVE
+    assert answer.reasons
+
+
+def test_a_flaw_forbids_clean_and_keeps_what_came_before():
+    whole = losing((LossKind.DEFINITE, 300, 3, LOSE))
+    for recording, verdict in ((losing(), Verdict.INCONCLUSIVE), (whole, Verdict.LEAKING)):
+        recording.complete = False
+        recording.flaws.append("the XML ends in the middle of a record")
+        assert conclude([recording], Scope(LOSSES)).verdict is verdict
+
+
+def test_nothing_recorded_is_inconclusive():
+    assert conclude([], Scope(LOSSES)).verdict is Verdict.INCONCLUSIVE
+    assert conclude([Recording("massif")], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+    totals = Recording("massif", snapshots=[Snapshot(float(n), {Metric.LIVE_BYTES: n}) for n in range(20)])
+    assert conclude([totals], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_limits_are_notes_and_stand_once():
+    recordings = [losing(pid=1), losing(pid=2)]
+    for recording in recordings:
+        recording.limits.append("stacks are cut at 12 frames")
+    answer = conclude(recordings, Scope(LOSSES))
+    assert [(note.kind, note.text) for note in answer.notes] == [("limit", "stacks are cut at 12 frames")]
+
+
+def test_errors_are_merged_at_the_line_to_change():
+    recording = losing()
+    copy = (Frame("memmove", None, None, "/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so"), code("sum(int*)", 9), MAIN)
+    plain = (code("sum(int*)", 9), code("other", 3))
+    for stack, count in ((copy, 2), (plain, 3)):
+        recording.defects.append(Defect("InvalidRead", "Invalid read of size 4", recording.table.intern(stack), count))
+    recording.defects.append(Defect("UninitCondition", "Conditional jump", None))
+    answer = conclude([recording], Scope(LOSSES))
+    assert [(e.kind, e.function, e.line, e.count) for e in answer.errors] == [
+        ("InvalidRead", "sum", 9, 5),
+        ("UninitCondition", None, None, 1),
+    ]
+    assert any("InvalidRead" in reason for reason in answer.reasons)
+    assert answer.verdict is Verdict.CLEAN
+
+
+def test_a_caller_whose_blocks_stay_is_blamed_where_allocations_are_counted():
+    keeps, frees = (MALLOC, code("obtain", 5), code("serve", 30), MAIN), (MALLOC, code("obtain", 5), code("parse", 20), MAIN)
+    series = {keeps: UP, frees: np.full(31, 100.0)}
+    recording = growing(series, TIMES, allocated={keeps: 900_000, frees: 5_000_000})
+    assert [f.function for f in conclude([recording], Scope(GROWTH)).findings] == ["serve"]
+    assert [f.function for f in of_growth(series, wrappers=("obtain",)).findings] == ["serve"]
