@@ -35,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt | native-tools
 	@touch $@
 
 examples: | setup
-	@$(MAKE) --no-print-directory -C $(EXAMPLES)
+	@$(MAKE) -s --no-print-directory -C $(EXAMPLES)
 
 # ---- Use
 
