@@ -107,6 +107,7 @@ class _Reader:
         self._path = [0] * _DEEPEST
         self._depth = _DEFAULT_DEPTH
         self._xtree = False
+        self._heap = True
 
     def recording(self) -> Recording:
         recording, source = self._recording, self._source
@@ -142,6 +143,7 @@ class _Reader:
     def _note_options(self, described: str) -> None:
         options = dict(word.removeprefix("--").partition("=")[::2] for word in described.split() if word.startswith("--"))
         self._xtree = described.startswith("xtree")
+        self._heap = options.get("heap") != "no"
         self._depth = amount_of(options.get("depth")) or _DEFAULT_DEPTH
         if options.get("pages-as-heap") == "yes":
             self._recording.growth_kind = FindingKind.MAPPING_GROWTH
@@ -182,8 +184,9 @@ class _Reader:
             add_flaw(recording, f"{snapshot.label}: {damage}")
             for _ in blocks:
                 pass
-            if any(earlier.columns for earlier in recording.snapshots):
-                amounts.clear()
+            if not amounts or any(earlier.columns for earlier in recording.snapshots):
+                recording.snapshots.append(snapshot)
+                return
         metric = _metric_of(root)
         if metric is not None:
             self._append(snapshot, metric, Column(amounts.keys(), amounts.values()))
@@ -244,14 +247,25 @@ class _Reader:
         return amount
 
     def _judge(self) -> None:
-        """Says what the whole file leaves open."""
+        """Says what the whole file leaves open. A size that massif was not asked for is written as 0: it is left out."""
         recording = self._recording
         if not recording.snapshots:
             add_flaw(recording, "the file holds no snapshot")
+        elif not self._heap:
+            recording.limits.append("massif was told not to look at the heap (--heap=no)")
+            self._drop(Metric.LIVE_BYTES)
+            self._drop(Metric.HEAP_EXTRA_BYTES)
         elif not any(snapshot.totals.get(Metric.LIVE_BYTES) for snapshot in recording.snapshots):
             recording.flaws.append("massif saw no allocation: is the program static, or does it bring an allocator of its own?")
+        if not any(snapshot.totals.get(Metric.STACK_BYTES) for snapshot in recording.snapshots):
+            self._drop(Metric.STACK_BYTES)
         if any(len(stack) >= self._depth for stack in recording.table.stacks):
             recording.limits.append(f"stacks are cut at {self._depth} calls (--depth)")
+
+    def _drop(self, metric: Metric) -> None:
+        for snapshot in self._recording.snapshots:
+            snapshot.totals.pop(metric, None)
+            snapshot.columns.pop(metric, None)
 
 
 def _value(row: bytes | None, key: str) -> str:
