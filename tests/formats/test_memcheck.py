@@ -1,0 +1,258 @@
+"""memcheck's XML and its text log: both are made from the same program here, and must say the same."""
+
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ErrorKind, LeakrunError
+from runner.formats import memcheck_text, memcheck_xml, read_file, recognise
+from runner.model import Amount, LossKind, Recording, check_valid
+
+pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+GOLDEN = Path(__file__).parents[1] / "golden"
+PROTOCOL_6 = (GOLDEN / "memcheck_xml/protocol6/memcheck.xml").read_bytes()
+LEAKS = (GOLDEN / "memcheck_xml/leaks/memcheck.xml").read_bytes()
+
+PROGRAM = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+struct link { struct link *next; char filling[50]; };
+static void *reachable;
+static char *inside;
+static struct link *chain(int n) {
+    struct link *head = malloc(sizeof *head);
+    head->next = n ? chain(n - 1) : NULL;
+    return head;
+}
+static void use(void) {
+    char *block = malloc(24);
+    for (volatile int i = 0; i < 5; i++) block[24] = 1;
+    if (block[3]) puts("undefined");
+    free(block);
+    free(block);
+}
+int main(int argc, char **argv) {
+    chain(3);
+    reachable = malloc(11);
+    inside = (char *)malloc(13) + 5;
+    use();
+    if (argc > 1 && !strcmp(argv[1], "fork")) { if (fork() == 0) _exit(0); }
+    if (argc > 1 && !strcmp(argv[1], "crash")) *(volatile int *)16 = 1;
+    if (argc > 1 && !strcmp(argv[1], "term")) raise(SIGTERM);
+    if (argc > 1 && !strcmp(argv[1], "kill")) {  // from outside: valgrind ends in order when the program kills itself
+        char line[40];
+        snprintf(line, sizeof line, "kill -9 %d", (int)getpid());
+        system(line);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("memcheck")
+    (folder / "uses.c").write_text(PROGRAM)
+    subprocess.run(["gcc", "-g", "-O0", "-w", "-o", folder / "uses", folder / "uses.c"], check=True)
+    return folder / "uses"
+
+
+def run(kind: str, program: Path, out: Path, *arguments: str, options: tuple[str, ...] = ("--show-leak-kinds=all",)) -> Recording:
+    output = ["--xml=yes", f"--xml-file={out}"] if kind == "xml" else [f"--log-file={out}"]
+    subprocess.run(
+        ["valgrind", "--leak-check=full", "--track-origins=yes", *output, *options, program, *arguments],
+        check=False,
+        capture_output=True,
+    )
+    return read_file(out)
+
+
+def said(recording: Recording) -> object:
+    """All that both formats tell, in one shape; text has no directories and no objects beside lines."""
+    names = [
+        tuple((frame.signature, frame.line) for frame in recording.table.frames_of(n)) for n in range(len(recording.table.stacks))
+    ]
+    losses = [(loss.kind, loss.bytes, loss.blocks, loss.indirect_bytes, names[loss.stack_id]) for loss in recording.losses]
+    defects = [
+        (
+            re.sub("0x[0-9a-f]+", "", d.message),
+            d.kind,
+            names[d.stack_id or 0],
+            [re.sub("0x[0-9a-f]+", "", text) for text, _ in d.auxiliary],
+        )
+        for d in recording.defects
+    ]
+    return losses, defects, recording.leak_summary, recording.complete, recording.tool_version, recording.command
+
+
+def test_both_formats_say_the_same(program: Path, tmp_path: Path) -> None:
+    xml, text = run("xml", program, tmp_path / "x.xml"), run("text", program, tmp_path / "x.log")
+    assert said(xml) == said(text)
+    assert text.heap_summary is not None and xml.heap_summary is not None
+    assert xml.heap_summary.in_use_at_exit == text.heap_summary.in_use_at_exit
+    assert xml.heap_summary.allocations is None and text.heap_summary.allocations is not None
+
+
+def test_indirect_bytes_are_counted_once(program: Path, tmp_path: Path) -> None:
+    xml = run("xml", program, tmp_path / "x.xml")
+    head = next(loss for loss in xml.losses if loss.kind is LossKind.DEFINITE)
+    size = head.bytes // 4
+    assert (head.bytes, head.indirect_bytes) == (4 * size, 3 * size)
+    assert xml.leak_summary is not None
+    assert xml.leak_summary[LossKind.DEFINITE] == Amount(size, 1) and xml.leak_summary[LossKind.INDIRECT] == Amount(3 * size, 3)
+
+
+def test_an_error_is_counted_as_often_as_it_came(program: Path, tmp_path: Path) -> None:
+    for recording in (run("xml", program, tmp_path / "x.xml"), run("text", program, tmp_path / "x.log", options=("-s",))):
+        assert [(defect.kind, defect.count) for defect in recording.defects] == [
+            ("InvalidWrite", 5),
+            ("UninitCondition", 1),
+            ("InvalidFree", 1),
+        ]
+
+
+def test_kinds_that_were_not_asked_for_are_not_zero(program: Path, tmp_path: Path) -> None:
+    xml = run("xml", program, tmp_path / "x.xml", options=())
+    assert xml.leak_summary is not None and set(xml.leak_summary) == {LossKind.DEFINITE, LossKind.POSSIBLE}
+    assert xml.heap_summary is None and "still reachable" in xml.limits[0]
+
+
+@pytest.mark.parametrize("kind", ["xml", "text"])
+def test_a_crash_is_an_error_and_a_stop_is_none(kind: str, program: Path, tmp_path: Path) -> None:
+    crashed, stopped = run(kind, program, tmp_path / "1", "crash"), run(kind, program, tmp_path / "2", "term")
+    assert crashed.defects[-1].kind == "FatalSignal" and "SIGSEGV" in crashed.defects[-1].message and crashed.complete
+    assert all(defect.kind != "FatalSignal" for defect in stopped.defects) and stopped.complete
+    assert len(stopped.losses) == len(crashed.losses) > 0
+
+
+@pytest.mark.parametrize("kind", ["xml", "text"])
+def test_a_killed_program_keeps_its_errors(kind: str, program: Path, tmp_path: Path) -> None:
+    killed = run(kind, program, tmp_path / "x", "kill")
+    assert not killed.complete and killed.flaws and killed.losses == [] and len(killed.defects) == 3
+    assert killed.leak_summary is None
+
+
+@pytest.mark.parametrize("kind", ["xml", "text"])
+def test_a_child_in_the_same_file_is_told(kind: str, program: Path, tmp_path: Path) -> None:
+    forked = run(kind, program, tmp_path / "x", "fork")
+    assert not forked.complete and any("process" in flaw for flaw in forked.flaws)
+    assert len(forked.defects) >= 3
+
+
+def xml_of(raw: bytes) -> Recording:
+    recording = memcheck_xml.read(io.BytesIO(raw), "x.xml")
+    check_valid(recording)
+    return recording
+
+
+def test_summaries_of_protocol_6_are_believed() -> None:
+    recording = xml_of(PROTOCOL_6.replace(b"<allocs>10<", b"<allocs>4321<").replace(b"<bytes>5362<", b"<bytes>5363<"))
+    assert recording.heap_summary is not None and recording.heap_summary.allocations == 4321
+    assert recording.leak_summary is not None and recording.leak_summary[LossKind.DEFINITE].bytes == 5363
+
+
+def test_the_tag_that_one_version_forgets_costs_nothing() -> None:
+    whole, unclosed = xml_of(PROTOCOL_6), xml_of((GOLDEN / "memcheck_xml/unclosed/memcheck.xml").read_bytes())
+    assert unclosed.complete and unclosed.leak_summary == whole.leak_summary and len(unclosed.losses) == len(whole.losses)
+
+
+def test_it_is_xml_and_not_lines_that_is_read() -> None:
+    one_line = re.sub(rb">\s+<", b"><", LEAKS)
+    assert said(xml_of(one_line)) == said(xml_of(LEAKS))
+
+
+def records(raw: bytes) -> list[bytes]:
+    return re.findall(rb"<error>.*?</error>", raw, re.DOTALL)
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_a_cut_behind_a_record_keeps_the_record(count: int) -> None:
+    whole = records(LEAKS)
+    end = LEAKS.index(whole[0]) if count == 0 else LEAKS.index(whole[count - 1]) + len(whole[count - 1])
+    recording = xml_of(LEAKS[:end])
+    assert len(recording.losses) == count and not recording.complete
+    assert len(xml_of(LEAKS[: end + 30]).losses) == count
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"<fn>ma&in</fn>",
+        b"<fn>ma<in</fn>",
+        b"<fn>main</fm>",
+        b"<fn>main",
+        b"<stack>",
+        b"</error>",
+        b"</valgrindoutput2>",
+        b"==1== text & <more>",
+    ],
+)
+def test_damage_inside_a_record_loses_that_record(damage: bytes) -> None:
+    whole = records(LEAKS)
+    broken = whole[3].replace(b"<fn>main</fn>", damage)
+    recording = xml_of(LEAKS.replace(whole[3], broken))
+    texts = [loss.bytes for loss in xml_of(LEAKS).losses]
+    assert [loss.bytes for loss in recording.losses] in (texts[:3] + texts[4:], texts)
+    assert recording.pid == xml_of(LEAKS).pid
+
+
+def test_a_record_without_an_end_does_not_swallow_the_rest() -> None:
+    whole = records(LEAKS)
+    recording = xml_of(LEAKS.replace(whole[3], whole[3][:200]))
+    texts = [loss.bytes for loss in xml_of(LEAKS).losses]
+    assert [loss.bytes for loss in recording.losses] == texts[:3] + texts[4:]
+    assert not recording.complete and "line" in recording.flaws[0]
+
+
+def test_output_of_the_program_around_the_xml_is_passed_over() -> None:
+    recording = xml_of(b"starting <up> & so on\n" + LEAKS + b"bye & <bye>\n")
+    assert recording.complete and said(recording) == said(xml_of(LEAKS))
+
+
+def test_a_second_process_is_left_out_and_told() -> None:
+    second = re.sub(rb"<pid>\d+<", b"<pid>77<", LEAKS)
+    recording = xml_of(LEAKS + second)
+    assert len(recording.losses) == len(xml_of(LEAKS).losses) and "77" in recording.flaws[0] + recording.flaws[-1]
+
+
+def test_entities_are_refused() -> None:
+    entities = b'<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">'
+    bomb = b'<?xml version="1.0"?><!DOCTYPE v [' + entities + b"]><valgrindoutput><pid>&b;</pid></valgrindoutput>"
+    with pytest.raises(LeakrunError) as told:
+        xml_of(bomb)
+    assert told.value.kind is ErrorKind.USAGE
+
+
+def test_the_last_leak_check_counts() -> None:
+    second = b"".join(records(LEAKS))
+    end = LEAKS.index(b"<errorcounts>")
+    assert said(xml_of(LEAKS[:end] + second + LEAKS[end:])) == said(xml_of(LEAKS))
+
+
+def test_other_tools_of_valgrind_are_not_ours() -> None:
+    assert recognise(LEAKS.replace(b"<protocoltool>memcheck", b"<protocoltool>helgrind")) is None
+    assert recognise(b"==5== Helgrind, a thread error detector\n==5== HEAP SUMMARY:\n") is None
+    assert recognise(b"==5== Massif, a heap profiler\n==5== Command: x\n") is None
+
+
+def test_a_log_behind_a_line_without_end() -> None:
+    log = (GOLDEN / "memcheck_text/leaks/memcheck.log").read_bytes()
+    pid = re.search(rb"==(\d+)==", log)
+    assert pid is not None
+    mixed = log.replace(b"==%s== 300 bytes" % pid[1], b"progress: 5 of 9 ==%s== 300 bytes" % pid[1])
+    assert mixed != log
+    assert said(memcheck_text.read(io.BytesIO(mixed), "log")) == said(memcheck_text.read(io.BytesIO(log), "log"))
+
+
+def test_a_log_without_line_ends_of_unix_or_its_last_one() -> None:
+    log = (GOLDEN / "memcheck_text/leaks/memcheck.log").read_bytes()
+    expected = said(memcheck_text.read(io.BytesIO(log), "log"))
+    for other in (log.replace(b"\n", b"\r\n"), log.rstrip(b"\n")):
+        assert said(memcheck_text.read(io.BytesIO(other), "log")) == expected
