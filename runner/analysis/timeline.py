@@ -13,6 +13,7 @@ from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
 _HALF = 0.5
+_FINAL = 6  # snapshots at the end of which the least is what stays
 
 
 @dataclass(slots=True)
@@ -84,19 +85,22 @@ def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Met
 def turnover(recording: Recording, line: Timeline) -> Turnover | None:
     """By stack, bytes that live at the end and that were ever had.
 
-    Had is what was allocated where the tool counts it, else the sum of all rises between snapshots. None without snapshots.
+    Where the tool counts allocations, had is what it counts; else it is the sum of all rises between snapshots, and what lives
+    is the least of the last few, since a buffer that comes and goes may be there by chance. None without snapshots.
     """
     if not line.snapshots:
         return None
     stacks = len(recording.table.stacks)
     last = line.snapshots[-1]
-    kept = _dense(last, Metric.LIVE_BYTES, stacks)
     if Metric.ALLOCATED_BYTES in last.columns:
-        return Turnover(kept.tolist(), _dense(last, Metric.ALLOCATED_BYTES, stacks).tolist())
-    had, before = np.zeros(stacks), np.zeros(stacks)
-    for snapshot in line.snapshots:
+        return Turnover(_dense(last, Metric.LIVE_BYTES, stacks).tolist(), _dense(last, Metric.ALLOCATED_BYTES, stacks).tolist())
+    had, before, kept = np.zeros(stacks), np.zeros(stacks), np.full(stacks, np.inf)
+    final = len(line.snapshots) - min(_FINAL, 1 + len(line.snapshots) // 3)
+    for number, snapshot in enumerate(line.snapshots):
         now = _dense(snapshot, Metric.LIVE_BYTES, stacks)
         had += np.maximum(now - before, 0)
+        if number >= final:
+            kept = np.minimum(kept, now)
         before = now
     return Turnover(kept.tolist(), had.tolist())
 
