@@ -88,7 +88,6 @@ def plan(
         str(tool.path or "valgrind"),
         f"--tool={tool_name}",
         *output,
-        f"--log-file={escaped(out)}/valgrind.%p.log",
         f"--vgdb-prefix={escaped(out)}/vgdb",
         "--fullpath-after=",
         *options_as_arguments(profile.options),

@@ -49,7 +49,8 @@ class Massif(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """One file for each process at its end, and the whole timeline so far through vgdb at the profile's interval."""
-        output = [f"--massif-out-file={_valgrind.escaped(out)}/massif.%p.out"]
+        place = _valgrind.escaped(out)
+        output = [f"--massif-out-file={place}/massif.%p.out", f"--log-file={place}/valgrind.%p.log"]
         name = "massif.{pid}.{n}.checkpoint"
         timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile)
         return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)

@@ -56,6 +56,7 @@ class Memcheck(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """XML for each process, and leak checks through vgdb at the profile's interval."""
+        # No --log-file: it would stay empty, and with one a forked child writes into its parent's XML (3.19).
         output = ["--xml=yes", f"--xml-file={_valgrind.escaped(out)}/memcheck.%p.xml"]
         # `changed` rather than `increased`: a site whose memory went down must be seen to go down.
         leak_check = _valgrind.checkpoint(
