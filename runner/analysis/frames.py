@@ -10,7 +10,7 @@ from enum import Enum
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from runner.model import BELOW_THRESHOLD, Frame
+from runner.model import BELOW_THRESHOLD, AnswerFrame, Frame
 from runner.names import without_parameters
 
 
@@ -94,6 +94,11 @@ def role_of(frame: Frame, program: str = "") -> Role:
     if frame.file is None and function is not None and function.startswith("__"):
         return Role.MACHINERY  # a static program carries libc inside
     return Role.PROJECT
+
+
+def is_machinery(shown: AnswerFrame, program: str = "") -> bool:
+    """Whether a frame of an answer is machinery that nobody would change."""
+    return role_of(Frame(shown.signature, shown.file, shown.line, shown.module), program) is Role.MACHINERY
 
 
 @lru_cache(maxsize=4096)

@@ -175,7 +175,9 @@ def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth
         grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing")
     checked = [recording for recording in recordings if not recording.snapshots]
     if checked:
-        grounds.append(f"{checked[0].tool} saw the program to its end, and nothing is lost")
+        grounds.append(
+            f"{checked[0].tool} saw the program to its end, and nothing is lost; what is still referenced and grows it cannot see"
+        )
     return grounds
 
 

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO
 
+from runner.analysis.frames import is_machinery
 from runner.analysis.wording import count_text, place_text, seconds_text, size_text
 from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, Verdict
 from runner.reports.plain import fitted, near, plain, sparkline
@@ -27,9 +28,12 @@ _SPARK = 20
 
 
 def render(answer: Answer, stream: TextIO, *, width: int, color: bool, verbose: bool) -> None:
-    """Write the answer for a person. `width` in columns; no line is longer, and control characters of names don't get through.
+    """Write the answer for a person.
 
-    verbose: all findings, errors and notes, whole stacks, exact bytes. Characters that the stream's encoding lacks are replaced.
+    width    in columns; no line is longer, but for paths and commands at the end, which are there to be copied
+    verbose: all findings, errors and notes, whole stacks, exact bytes
+
+    Control characters in names are shown, not sent; what the stream's encoding lacks is replaced.
     """
     page = _Page(max(width, _NARROWEST), color, verbose)
     text = "\n".join(page.lines(answer)) + "\n"
@@ -42,9 +46,12 @@ class _Page:
 
     def __init__(self, width: int, color: bool, verbose: bool) -> None:
         self._width, self._color, self._verbose = width, color, verbose
+        self._program = ""
 
     def lines(self, answer: Answer) -> Iterator[str]:
         """All lines, styled."""
+        command = answer.run.get("command")
+        self._program = str(command[0]) if isinstance(command, list) and command else ""
         yield self._head(answer)
         for reason in answer.reasons:
             yield from self._prose(reason, 2)
@@ -118,7 +125,7 @@ class _Page:
         if self._verbose:
             yield from (self._line(f"{_frame(frame)}", _INDENT + 2, _DIM) for frame in finding.stack)
             return
-        callers = finding.stack[_blamed(finding) + 1 :]
+        callers = [frame for frame in finding.stack[_blamed(finding) + 1 :] if not is_machinery(frame, self._program)]
         for frame in callers[:_CALLERS]:
             yield self._line(f"called by {_frame(frame)}", _INDENT, _DIM)
         if len(callers) > _CALLERS:
@@ -173,9 +180,9 @@ class _Page:
         directory, run_id = answer.run.get("directory"), answer.run.get("id")
         if isinstance(directory, str) and directory:
             yield ""
-            yield self._line(f"run:  {near(directory)}", 0)
+            yield plain(f"run:  {near(directory)}")
         for command in _next_commands(answer, run_id if isinstance(run_id, str) else None, self._verbose):
-            yield self._line(f"next: {command}", 0)
+            yield plain(f"next: {command}")
 
 
 def _facts(run: Mapping[str, object]) -> Iterable[str]:

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from runner.analysis import Scope, conclude
-from runner.model import Answer, Defect, LossKind, Note, Verdict
+from runner.model import Answer, Defect, Frame, LossKind, Note, Verdict
 from runner.reports import terminal
 from runner.reports.plain import fitted, plain, sparkline
 from tests.analysis.recordings import GROWTH, LOSSES, MAIN, MALLOC, code, growing, losing
@@ -41,6 +41,19 @@ def test_verdict_first_then_the_line_to_change():
     assert "      called by main  /home/me/app/server.c:100" in lines
 
 
+def test_callers_that_nobody_would_change_are_left_out_and_stand_with_v():
+    stack = (MALLOC, code("lose", 7), MAIN, Frame("__libc_start_main", "csu/../csu/libc-start.c", 360))
+    answer = conclude([losing((LossKind.DEFINITE, 10, 1, stack))], Scope(LOSSES))
+    assert "libc_start" not in text_of(answer)
+    assert "libc_start" in text_of(answer, verbose=True)
+
+
+def test_commands_are_whole():
+    answer = conclude([growing({(MALLOC, code("put", 7), MAIN): [n * 100_000 for n in range(31)]}, range(31))], Scope(GROWTH))
+    answer.run = {"command": ["./app", "x" * 200, "two words"]}
+    assert f"next: leakrun -p memcheck -- ./app {'x' * 200} 'two words'" in text_of(answer, width=60)
+
+
 def test_it_fits_a_screen_and_counts_the_rest():
     answer = lost(40)
     answer.notes += [Note("limit", f"limit {n}") for n in range(30)]
@@ -63,6 +76,7 @@ def test_no_line_is_wider_than_the_terminal(width, color):
     answer = lost(3, name="a_namespace::a_template<int, " + "x" * 300 + ">::method_{}(int, char)")
     answer.reasons.append("word" * 100)
     lines = ESCAPE.sub("", text_of(answer, width=width, color=color)).splitlines()
+    lines = [line for line in lines if not line.startswith(("run: ", "next: "))]
     assert max(map(len, lines)) <= max(width, 30)
     assert any("server.c:12" in line for line in lines) or width < 40
 
