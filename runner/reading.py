@@ -132,10 +132,12 @@ def _finished(outcome: Outcome) -> bool:
 
 def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording]) -> str:
     """Why nothing at all was measured, with the way out; empty where something was."""
-    if any(each.snapshots or each.losses or each.defects or each.complete for each in recordings):
+    measured = {each.pid for each in recordings if each.snapshots or each.losses or each.defects or each.complete}
+    killed = outcome.signum == signal.SIGKILL
+    if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
         return ""
     backend, loaded = manifest.get("backend"), manifest.get("loaded")
-    if outcome.signum == signal.SIGKILL:
+    if killed:
         return f"SIGKILL left {backend} no time to write: stop the program with SIGTERM, or take snapshots with --every"
     if loaded and not any(each.loaded for each in outcome.processes):
         return (

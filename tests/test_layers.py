@@ -35,6 +35,7 @@ ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there
 ORDER["pipeline"] = set(ORDER)
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}
+ORDER["__main__"] = {"cli"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc"}
 

@@ -80,6 +80,7 @@ class Heapprofile(Backend):
                 "leave out `args` and --tool-arg; its settings are options: --set HEAP_PROFILE_TIME_INTERVAL=10",
             )
         env: dict[str, str | None] = dict(profile.env)
+        env.setdefault("PERFTOOLS_VERBOSE", "-1")  # not a line on the program's stderr for each dump; errors stay
         env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         for name, value in options.model_dump(exclude={"library", "signal"}, exclude_none=True).items():

@@ -1,6 +1,7 @@
 """Whose words are whose."""
 
 import pytest
+
 from runner.cli.words import arrange
 
 VERBS = ("run", "show", "profiles")

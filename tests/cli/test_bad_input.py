@@ -1,0 +1,107 @@
+"""Each mistake of a user: one clear line, the right exit code, nothing lost and nothing left behind."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leakrun_command import leakrun
+
+SOURCE = "#include <stdlib.h>\nint main(void) { return malloc(10) == 0; }\n"
+THREE_MISTAKES = "backend: massif\noptions:\n  detaled_freq: 1\n  depth: many\nsnapshots:\n  every: 5\n"
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("programs")
+    (directory / "p.c").write_text(SOURCE)
+    for flags, name in ((["-g"], "dynamic"), (["-g", "-static"], "static")):
+        subprocess.run(["gcc", *flags, "-o", directory / name, directory / "p.c"], check=True)
+    (directory / "plain.txt").write_text("no program\n")
+    (directory / "no_magic").write_text("no program\n")
+    (directory / "no_magic").chmod(0o755)
+    (directory / "three.yaml").write_text(THREE_MISTAKES)
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-p", "masif", "./dynamic"], 2, ["there is no profile 'masif'", "did you mean massif?"]),
+        (["-p", "three.yaml", "./dynamic"], 2, ["three.yaml:3:3: options.detaled_freq", "three.yaml:4:10:", "three.yaml:6:10:"]),
+        (["-p", "massif", "./missing"], 127, ["no program ./missing"]),
+        (["-p", "massif", "missing"], 127, ["'missing' is not a program on PATH"]),
+        (["-p", "massif", "./plain.txt"], 126, ["./plain.txt is not executable", "chmod +x"]),
+        (["-p", "massif", "./no_magic"], 126, ["no_magic"]),
+        (["-p", "massif", "."], 126, ["is a directory"]),
+        (["-p", "massif", "-o", ".", "./dynamic"], 2, ["exists already"]),
+        (
+            ["-p", "heapprofile", "--set", "library=/nowhere/libtcmalloc.so", "./dynamic"],
+            3,
+            ["/nowhere/libtcmalloc.so", "install"],
+        ),
+        (["-p", "heapprofile", "./static"], 3, ["./static is statically linked"]),
+        (["-p", "massif", "./static"], 3, ["./static is statically linked"]),
+        (["-p", "memcheck", "./static"], 3, ["./static is statically linked"]),
+        (["-p", "massif", "--set", "depth=zero", "./dynamic"], 2, ["--set depth"]),
+        (["-p", "heapprofile", "--tool-arg=--x", "./dynamic"], 2, ["heapprofile has no command line"]),
+        (["-p", "memcheck", "--set", "suppressions=/nowhere.supp", "./dynamic"], 2, ["suppression file '/nowhere.supp'"]),
+        (["-p", "massif", "--every", "5", "./dynamic"], 2, ["--every", "5s"]),
+        (["--no-such-option", "./dynamic"], 2, ["--no-such-option"]),
+        (["-p"], 2, ["-p"]),
+        (["-p", "massif"], 2, ["PROGRAM"]),
+        (["-p", "massif", "--env", "novalue", "./dynamic"], 2, ["novalue"]),
+        (["show", "nothing-of-that-name"], 2, ["nothing-of-that-name"]),
+        (["show", "last"], 2, ["no run"]),
+        (["show", "p.c"], 2, ["p.c: not a file that leakrun can read"]),
+        (["show", "."], 2, ["not a run directory"]),
+        (["profiles", "../../etc/passwd"], 2, ["passwd"]),
+        (["profiles", "--validate", "three.yaml"], 2, ["three.yaml:3:3:"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value[0][0] in "-sp" else "",
+)
+def test_a_mistake_is_told_clearly(words: list[str], code: int, said: list[str], programs: Path) -> None:
+    before = sorted(programs.rglob("*"))
+    ran = leakrun(*words, cwd=programs)
+    assert ran.returncode == code, ran.stderr
+    for text in said:
+        assert text in ran.stderr
+    assert "Traceback" not in ran.stderr and ran.stdout == ""
+    assert len(ran.stderr.splitlines()) <= 5
+    after = [path for path in sorted(programs.rglob("*")) if path not in before and path.name != "leakrun-runs"]
+    assert after == []
+
+
+def test_a_missing_tool_is_named_with_its_installation(programs: Path, tmp_path: Path) -> None:
+    for command in ("env", "python3"):
+        (tmp_path / command).symlink_to(f"/usr/bin/{command}")
+    ran = leakrun("-p", "massif", "./dynamic", cwd=programs, PATH=str(tmp_path))
+    assert ran.returncode == 3
+    assert "valgrind" in ran.stderr and "apt-get install valgrind" in ran.stderr
+
+
+def test_a_program_that_is_killed_left_nothing_to_read(programs: Path) -> None:
+    ran = leakrun("-q", "-p", "massif", "-o", "killed", "bash", "-c", "bash -c 'kill -9 $PPID'; sleep 9", cwd=programs)
+    assert ran.returncode == 3
+    shown = leakrun("show", "killed", cwd=programs)
+    assert shown.returncode == 0
+    assert "inconclusive" in shown.stdout and "SIGKILL" in shown.stdout
+
+
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -TERM $$", 143), ("exit 0", 0)])
+def test_the_programs_own_exit_code_is_passed_on(script: str, code: int, programs: Path, tmp_path: Path) -> None:
+    ran = leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", "bash", "-c", script, cwd=programs)
+    # bash may end too early for a dump: then nothing was measured, which is 3 whatever the program said.
+    dumps = list((tmp_path / "run" / "raw").iterdir())
+    assert ran.returncode == (code if dumps else 3)
+
+
+def test_the_streams_belong_to_the_program(programs: Path, tmp_path: Path) -> None:
+    ran = leakrun("-q", "-p", "massif", "-o", tmp_path / "run", "sh", "-c", "echo out; echo err >&2", cwd=programs)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "out\n", "err\n")
+
+
+def test_options_after_the_program_are_the_programs(tmp_path: Path) -> None:
+    ran = leakrun("-q", "-p", "massif", "-o", tmp_path / "run", "echo", "-p", "--version", "--", "x")
+    assert ran.stdout == "-p --version -- x\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
