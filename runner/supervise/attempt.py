@@ -37,6 +37,11 @@ class Attempt:
         self._last: Sighting | None = None
         self._still_since = 0.0
 
+    @property
+    def settled_at(self) -> float:
+        """When the file seen last will have stood still for long enough."""
+        return self._still_since + self.trigger.proof.settle
+
     def acted(self, now: float) -> None:
         """The action was done just now."""
         self.tries += 1
@@ -56,7 +61,7 @@ class Attempt:
             self._last = seen
         if acting:
             return Move.WAIT
-        still = now - self._still_since >= self.trigger.proof.settle or not alive
+        still = now >= self.settled_at or not alive
         if seen is not None and seen.size > 0 and seen.whole and still:
             return Move.CONFIRMED
         if not alive:

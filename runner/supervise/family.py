@@ -30,6 +30,9 @@ class Member:
     cpu_ticks: int = 0
     maps_text: bytes = b""
     maps_read: int = 0
+    maps_kept: bool = False
+    virtual: int = 0
+    maps_virtual: int = -1  # `virtual` when its maps were read last
 
     @property
     def pid(self) -> int:
@@ -107,6 +110,7 @@ class Family:
         if member is None:
             member = self._add(pid, parent, stat, now)
         member.stopped, member.session, member.cpu_ticks = stat.stopped, stat.session, stat.cpu_ticks
+        member.virtual = stat.virtual
         if stat.ended:
             self._gone(member, now)
         elif member.alive:
@@ -139,6 +143,7 @@ class Family:
     def read_maps(self, member: Member) -> bool:
         """Read its maps, and see whether the tool is there. False where they can't be read or it has none left."""
         member.maps_read += 1
+        member.maps_virtual = member.virtual
         try:
             text = proc.maps(member.pid)
         except PermissionError:

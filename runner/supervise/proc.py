@@ -18,6 +18,7 @@ class Stat(NamedTuple):
     cpu_ticks: int
     threads: int
     start_ticks: int
+    virtual: int  # bytes of address space: another figure means other mappings
 
     @property
     def ended(self) -> bool:
@@ -63,6 +64,7 @@ def stat(pid: int) -> Stat | None:
         cpu_ticks=int(fields[11]) + int(fields[12]),
         threads=int(fields[17]),
         start_ticks=int(fields[19]),
+        virtual=int(fields[20]),
     )
 
 

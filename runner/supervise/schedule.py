@@ -29,8 +29,8 @@ def sample_interval(elapsed: float) -> float:
 
 
 def look_interval(elapsed: float) -> float:
-    """Seconds to the next look for new children: 1 ms while the program has hardly begun, 0.1 s soon after."""
-    return min(max(elapsed / 20, 0.001), 0.1 if elapsed < 600 else 0.25)
+    """Seconds to the next look for new children: 1 ms while the program has hardly begun, 0.25 s soon after."""
+    return min(max(elapsed / 20, 0.001), 0.25 if elapsed < 600 else 0.5)
 
 
 @dataclass(slots=True)

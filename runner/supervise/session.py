@@ -22,6 +22,7 @@ from runner.supervise.timeline import Timeline
 
 _RSS_MARGIN = 2 << 20  # bytes that a forked Python may have above its parent's peak before exec
 _GROWTH_LOOK = 0.1  # seconds between two looks at the sizes below raw/ while the run is being stopped
+_MOST_REASONS = 10
 _JOURNAL = 0.2  # seconds at least between two journal entries for snapshots alone
 
 
@@ -93,8 +94,6 @@ class _Session:
         self.outcome.pid = self.family.main_pid = launch(self.plan, held)
         self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
         self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
-        self.family.look(self.timeline.now())
-        self._change_state("running")
 
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
@@ -116,7 +115,7 @@ class _Session:
                 time.sleep(0 if ended else 0.01)
 
     def _tell_what_is_missing(self) -> None:
-        for series, why in self.snapshots.never_open():
+        for series, why in self.snapshots.never_open()[:_MOST_REASONS]:
             self.timeline.tell(EventKind.NOTE, series.member.pid, f"{series.trigger.name}: never possible: {why}")
         if self.family.unlisted:
             self.timeline.tell(EventKind.NOTE, None, f"{self.family.unlisted} more processes are not listed")
@@ -130,6 +129,8 @@ class _Session:
 
     def watch(self, held: Held) -> None:
         """Until nothing of the run is left."""
+        self.family.look(self.timeline.now())
+        self._change_state("running")
         while True:
             now = self.timeline.now()
             self._reap(now)
@@ -212,13 +213,16 @@ class _Session:
         self.family.departed.clear()
         if now >= self._map.due and not self.family.young(now):
             began = time.thread_time()
-            self._read_maps()
-            self._map.done(now, time.thread_time() - began, 1.0)
+            self._read_maps(changed_only=True)
+            self._map.done(now, time.thread_time() - began, 0.2)
 
-    def _read_maps(self) -> None:
+    def _read_maps(self, *, changed_only: bool = False) -> None:
         for member in self.family.alive():
+            if changed_only and member.virtual == member.maps_virtual and member.maps_kept:
+                continue
             if self.family.read_maps(member):
                 self._keep(member)
+                member.maps_kept = True
 
     def _keep(self, member: Member) -> None:
         self._write("maps/", lambda: self.maps.keep(member))
@@ -239,7 +243,9 @@ class _Session:
         from_terminal = info.si_code == signals.SI_KERNEL
         sender = "the terminal" if from_terminal else f"process {info.si_pid}"
         self.timeline.tell(EventKind.SIGNAL, None, f"leakrun got {signals.name_of(info.si_signo)} from {sender}")
-        self._ask(signals.STOPPED_BY[info.si_signo], now, delivered=from_terminal and self._in_our_group())
+        # A hangup is another matter: the kernel tells the session's leader alone.
+        delivered = from_terminal and info.si_signo != signal.SIGHUP and self._in_our_group()
+        self._ask(signals.STOPPED_BY[info.si_signo], now, delivered=delivered)
 
     def _in_our_group(self) -> bool:
         main = self.family.main
@@ -357,7 +363,8 @@ class _Session:
 
     def _tell_progress(self, progress: Callable[[Progress], None], now: float) -> None:
         shots, living = self.snapshots, len(self.family.alive())
-        note, self.timeline.note = self.timeline.note, ""
+        note = "\n".join(self.timeline.notes)
+        self.timeline.notes.clear()
         try:
             progress(Progress(now, self.sampler.rss, self.sampler.slope, shots.confirmed, shots.missed, living, self.state, note))
         except OSError:

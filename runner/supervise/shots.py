@@ -144,9 +144,14 @@ class Snapshots:
     def due(self, now: float) -> float:
         """When tick() may have something to do."""
         if self._under_way or self._wanted:
-            began = max((shot.began for shot in self._under_way.values()), default=now)
-            return now + (_POLL if now - began < 1 else _SLOW_POLL)
+            return min((self._next_look(shot, now) for shot in self._under_way.values()), default=now + _POLL)
         return min((series.due for series in self._series.values()), default=float("inf")) if self._timers_on else float("inf")
+
+    def _next_look(self, shot: Shot, now: float) -> float:
+        """Often while a file is waited for; once more when one that is there has stood still long enough."""
+        if shot.seen is not None and shot.seen.whole and shot.helper is None:
+            return max(shot.attempt.settled_at, now + 0.001)
+        return now + min(max(_POLL, (now - shot.began) / 10), _SLOW_POLL)
 
     def never_open(self) -> list[tuple[Series, str]]:
         """For each process whose gate never opened: why."""

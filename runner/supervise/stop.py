@@ -87,9 +87,6 @@ class StopSequence:
             return [] if snapping else self._climb(now, Rung.SIGNAL)
         if now < self.due(grown_at):
             return []
-        if self.rung == Rung.WAITING:
-            self._since = now  # asked again only after another grace
-            return []
         if self.rung == Rung.INTERRUPT and not main_alive:
             return self._climb(now, Rung.KILLED)
         return self._climb(now, Rung(self.rung + 1))
@@ -98,8 +95,8 @@ class StopSequence:
         """When tick() may have something to say, on the caller's clock."""
         if self.rung in (Rung.RUNNING, Rung.KILLED):
             return float("inf")
-        if self.rung == Rung.SNAPSHOT:
-            return float("inf")  # the snapshots' own time
+        if self.rung in (Rung.SNAPSHOT, Rung.WAITING):
+            return float("inf")  # the snapshots' own time; the program's or the user's
         patience = min(_REST, self._grace) if self.rung == Rung.REST else self._grace
         return max(self._since, grown_at) + patience
 

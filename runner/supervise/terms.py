@@ -18,7 +18,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note` is the latest thing worth a line."""
+    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note`: what is worth being shown, a line each."""
 
     elapsed: float
     rss: int

@@ -12,14 +12,14 @@ class Timeline:
     """Events stamped in seconds since `origin`, a time of `clock` (monotonic: it does not jump when the date is set).
 
     fresh  something was added since the caller last set it to False
-    note   the text of the latest line that a person should see
+    notes  the lines that a person should see, until the caller has shown them
     """
 
     clock: Callable[[], float] = time.monotonic
     origin: float = 0.0
     events: list[Event] = field(default_factory=list)
     fresh: bool = False
-    note: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def now(self) -> float:
         """Seconds since the start."""
@@ -30,4 +30,4 @@ class Timeline:
         self.events.append(Event(round(self.now(), 3), kind, pid, file, text))
         self.fresh = True
         if kind is EventKind.NOTE:
-            self.note = text
+            self.notes.append(text)

@@ -1,0 +1,212 @@
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.plan import EventKind, Gate, LaunchPlan, Proof, SendSignal, StopPlan, Trigger
+
+FOREVER = 3600.0  # a grace that a test could never wait out
+LAST = Trigger("dump", SendSignal(signal.SIGURG), Proof("dump.{pid}.*", b"whole"), Gate(catches=signal.SIGURG))
+
+
+def plan(subject: Path, run: Any, *words: str, grace: float = FOREVER, triggers: tuple[Trigger, ...] = ()) -> LaunchPlan:
+    return LaunchPlan((os.fspath(subject), f"raw={run.raw}", *words), stop=StopPlan(grace=grace), triggers=triggers)
+
+
+def test_the_grace_is_not_waited_out_when_the_program_ends_sooner(run: Any, subject: Path) -> None:
+    run.start(plan(subject, run)).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "terminate")
+    assert run.states == ["starting", "running", "stopping"]
+
+
+def test_an_interrupt_by_kill_takes_the_last_snapshot_and_then_terminates(run: Any, subject: Path) -> None:
+    run.start(plan(subject, run, "pause=300", triggers=(LAST,))).wait_for_line("up")
+    run.send(signal.SIGINT)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "interrupt")
+    snapshots = [event for event in outcome.timeline if event.kind is EventKind.SNAPSHOT]
+    assert [event.file for event in snapshots] == [f"dump.{outcome.pid}.0001"]
+    assert (run.raw / snapshots[0].file).read_text() == "half whole\n"
+    sent = next(event for event in outcome.timeline if event.text == "sent SIGTERM")
+    assert sent.time >= snapshots[0].time
+
+
+def test_a_program_that_ignores_term_is_interrupted(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run, "term=ignore", "int=exit", "code=5", grace=0.3)).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert (outcome.code, outcome.stopped_by) == (5, "terminate")
+    assert texts(outcome, EventKind.SIGNAL)[1:] == ["sent SIGTERM", "sent SIGINT"]
+
+
+def test_a_program_that_ignores_all_is_killed_only_when_asked_again(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run, "term=ignore", "int=ignore", grace=0.1)).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    time.sleep(1)
+    assert run.process.poll() is None
+    run.send(signal.SIGTERM)
+    time.sleep(4)
+    assert run.process.poll() is None
+    run.send(signal.SIGINT)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGKILL, "terminate")
+    assert any("does not end" in text for text in texts(outcome, EventKind.NOTE))
+    assert any("does not end" in report.note for report in run.heard)
+
+
+def test_it_is_not_killed_while_its_output_grows(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run, "term=slow", "int=ignore", "slow=3000")).wait_for_line("up")
+    for _ in range(4):
+        run.send(signal.SIGTERM)
+        time.sleep(0.6)
+    outcome = run.outcome()
+    assert outcome.code == 0
+    assert (run.raw / f"final.{outcome.pid}").read_text().endswith("whole\n")
+    assert any("not killed yet" in text for text in texts(outcome, EventKind.NOTE))
+
+
+def test_the_grace_begins_anew_while_output_grows(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run, "term=slow", "int=exit", "code=9", "slow=2000", grace=0.5)).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert outcome.code == 0
+    assert (run.raw / f"final.{outcome.pid}").read_text().endswith("whole\n")
+    assert "sent SIGINT" not in texts(outcome, EventKind.SIGNAL)
+    assert outcome.files == {f"final.{outcome.pid}": pytest.approx(outcome.seconds, abs=1)}
+
+
+def test_a_stopped_program_is_woken_to_end(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run, "term=exit", "code=6", triggers=(LAST,))).wait_for_line("up")
+    os.kill(run.main_pid, signal.SIGSTOP)
+    time.sleep(0.3)
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert outcome.code == 6
+    assert any("it is stopped" in text for text in texts(outcome, EventKind.NOTE))
+
+
+def test_the_time_given_ends_it(run: Any, subject: Path) -> None:
+    outcome = run.start(plan(subject, run, triggers=(LAST,)), duration=0.5).outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "for")
+    assert outcome.seconds >= 0.5
+    assert len(outcome.files) == 1
+
+
+def test_the_plans_own_signal_is_used(run: Any, subject: Path) -> None:
+    one = LaunchPlan((os.fspath(subject), "int=exit", "term=ignore", "code=3"), stop=StopPlan(signal.SIGINT, FOREVER))
+    run.start(one).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert outcome.code == 3
+    assert "ints=1" in run.stdout
+
+
+def test_asking_again_does_not_wait_for_a_snapshot_that_never_comes(run: Any, subject: Path, texts: Any) -> None:
+    stubborn = Trigger("dump", SendSignal(signal.SIGURG), Proof("dump.{pid}.*"), patience=FOREVER)
+    run.start(plan(subject, run, "drop=0", triggers=(stubborn,))).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    time.sleep(1)
+    assert run.process.poll() is None
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert outcome.signum == signal.SIGTERM
+    assert any("given up" in text for text in texts(outcome, EventKind.NOTE))
+
+
+def test_a_hangup_that_was_ignored_stays_ignored(run: Any, subject: Path) -> None:
+    run.start(plan(subject, run, "life=800"), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    run.wait_for_line("up")
+    run.send(signal.SIGHUP)
+    outcome = run.outcome()
+    assert (outcome.code, outcome.stopped_by) == (0, None)
+
+
+def test_a_hangup_ends_it_like_term(run: Any, subject: Path) -> None:
+    run.start(plan(subject, run)).wait_for_line("up")
+    run.send(signal.SIGHUP)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "terminate")
+
+
+class Terminal:
+    """The driver on a terminal of its own, as a person would have it."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            try:
+                os.execvpe(command[0], command, environment)
+            finally:
+                os._exit(127)
+        self.text = ""
+
+    def read_until(self, words: str) -> None:
+        while words not in self.text:
+            self.text += os.read(self.master, 4096).decode()
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def close(self) -> int:
+        try:
+            while got := os.read(self.master, 4096):
+                self.text += got.decode()
+        except OSError:  # EIO: nobody holds the other end any more
+            pass
+        os.close(self.master)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_ctrl_c_on_a_terminal_arrives_once(run: Any, subject: Path, texts: Any) -> None:
+    terminal = Terminal(run.prepare(plan(subject, run, "int=exit", "code=4", triggers=(LAST,))), run.environment)
+    terminal.read_until("up")
+    terminal.type("\x03")
+    assert terminal.close() == 4
+    outcome = run.outcome()
+    assert (outcome.code, outcome.stopped_by) == (4, "interrupt")
+    assert "ints=1" in terminal.text
+    assert texts(outcome, EventKind.SIGNAL) == ["leakrun got SIGINT from the terminal"]
+
+
+def test_ctrl_c_that_the_program_ignores_becomes_a_snapshot_and_term(run: Any, subject: Path) -> None:
+    terminal = Terminal(run.prepare(plan(subject, run, "int=ignore", grace=0.3, triggers=(LAST,))), run.environment)
+    terminal.read_until("up")
+    terminal.type("\x03")
+    assert terminal.close() == 128 + signal.SIGTERM
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "interrupt")
+    assert [event.kind for event in outcome.timeline if event.file] == [EventKind.SNAPSHOT]
+
+
+def test_the_program_reads_the_terminal(run: Any) -> None:
+    terminal = Terminal(run.prepare(LaunchPlan(("sh", "-c", 'echo ready; read line; echo "got $line"'))), run.environment)
+    terminal.read_until("ready")
+    terminal.type("typed words\n")
+    assert terminal.close() == 0
+    assert "got typed words" in terminal.text
+
+
+def test_a_terminal_that_goes_away_ends_the_run(run: Any, subject: Path) -> None:
+    terminal = Terminal(run.prepare(plan(subject, run)), run.environment)
+    terminal.read_until("up")
+    os.close(terminal.master)
+    os.waitpid(terminal.pid, 0)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "terminate")
+
+
+def test_timeout_from_outside_is_one_request(run: Any, subject: Path, texts: Any) -> None:
+    """timeout(1) sends its signal to its child and then to the whole group, leakrun included, at once."""
+    command = run.prepare(plan(subject, run, "term=ignore", "int=ignore", "life=2500", triggers=(LAST,)))
+    done = subprocess.run(["timeout", "1", *command], env=run.environment, stdout=subprocess.PIPE, text=True, check=False)
+    outcome = run.outcome()
+    assert done.returncode == 124 and outcome.code == 0
+    assert texts(outcome, EventKind.SIGNAL).count("sent SIGTERM") == 1
+    assert "sent SIGINT" not in texts(outcome, EventKind.SIGNAL)
