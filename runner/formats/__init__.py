@@ -11,6 +11,7 @@ read, with `complete` False and `flaws` that say what is missing. Modules are fo
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -20,11 +21,12 @@ from runner.model import Recording, check_valid
 HEAD_BYTES = 64 * 1024
 
 
-def readers() -> list[ModuleType]:
-    """The modules of this package that read a format, sorted by name."""
-    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [module for module in modules if hasattr(module, "sniff")]
+def readers() -> Iterator[ModuleType]:
+    """The modules of this package that read a format, by name; each is loaded only when its turn comes."""
+    for name in sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")):
+        module = importlib.import_module(f"{__name__}.{name}")
+        if hasattr(module, "sniff"):
+            yield module
 
 
 def recognise(head: bytes) -> ModuleType | None:

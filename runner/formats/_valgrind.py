@@ -14,6 +14,8 @@ MOST_FLAWS = 20
 
 # 0x10920E: f(int) (a file.c:12)   0x4A: ??? (in /usr/lib/x.so)   0x4A: (below main) (libc-start.c:308)   0x4A: ???
 _FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): ?(.*)", re.DOTALL)
+# The common case: no parentheses where the frame is. Otherwise _split_place() looks for them.
+_PLAIN = re.compile(r"(.+) \((?:in ([^()]+)|([^()]+):([0-9]{1,9}))\)", re.DOTALL)
 _SOURCE = re.compile(r"\((.+):([0-9]{1,9})\)", re.DOTALL)
 _OBJECT = re.compile(r"\(in (.+)\)", re.DOTALL)
 
@@ -24,6 +26,9 @@ def parse_frame(text: str) -> Frame | None:
     if match is None:
         return None
     address, described = int(match[1], 16), match[2]
+    if plain := _PLAIN.fullmatch(described):
+        signature = None if plain[1] == "???" else plain[1]
+        return Frame(signature, plain[3], int(plain[4]) if plain[4] else None, plain[2], address)
     name, place = _split_place(described)
     signature = None if name in ("", "???") else name
     if source := _SOURCE.fullmatch(place):
@@ -68,6 +73,9 @@ def mark_inlined(frames: list[Frame]) -> list[Frame]:
 
 def with_inlined_marked(table: StackTable) -> StackTable:
     """A table of the same stacks under the same ids, with inlined frames marked."""
+    addresses = [frame.address for frame in table.frames]
+    if all(addresses[above] != addresses[below] for stack in table.stacks for above, below in pairwise(stack)):
+        return table
     marked = StackTable()
     for stack_id in range(len(table.stacks)):
         marked.intern(mark_inlined(table.frames_of(stack_id)))

@@ -32,7 +32,8 @@ _XTREE_METRICS = {
 _XTREE_ROOT = re.compile(r"(\w+) : [\w ]+")
 # One expression for all rows of a block: the trees are nearly all of a file, and so this is the reader's speed.
 # A row that is none matches too, without groups.
-_TREE_ROW = re.compile(rb"( *+)n(0?)[0-9]*+: ([0-9]++) (.++)\n|.*\n")
+_TREE_ROW = re.compile(rb"( *+)n(?:0: ([0-9]++)|[0-9]++: [0-9]++) (.++)\n|.*\n")  # indent, bytes of a leaf, frame
+_ROOT_ROW = re.compile(rb"n([0-9]+): ([0-9]{1,18}) (.+)")
 _BELOW = re.compile(rb"in [0-9]+ places?, (all )?below massif's threshold.*")
 _DEFAULT_THRESHOLD = 1.0
 _DEFAULT_DEPTH = 30
@@ -77,18 +78,20 @@ class _Source:
         self._at = end + 1
         return row
 
-    def rows_to_separator(self) -> Iterator[bytes]:
-        """Blocks of whole rows with their ends, up to the next separator, which is taken too, or the stream's end."""
+    def rows_to_separator(self) -> Iterator[tuple[bytes, int, int]]:
+        """Whole rows with their ends, up to the next separator, which is taken too, or the stream's end.
+
+        They come as (data, start, end), since a copy of each block would be felt.
+        """
         while (end := self._data.find(_SEPARATOR_ROW, self._at)) < 0:
-            whole = self._data.rfind(b"\n", self._at) + 1
+            start, whole = self._at, self._data.rfind(b"\n", self._at) + 1
             if whole:
-                yield self._data[self._at : whole]
                 self._at = whole
+                yield self._data, start, whole
             if not self._more():
                 return
-        block = self._data[self._at : end]
-        self._at = end + len(_SEPARATOR_ROW)
-        yield block
+        start, self._at = self._at, end + len(_SEPARATOR_ROW)
+        yield self._data, start, end
 
     def _more(self) -> bool:
         chunk = self._stream.read(CHUNK_BYTES)
@@ -104,6 +107,7 @@ class _Reader:
         self._source = _Source(stream)
         self._recording = Recording("massif", pid=int(default_name[1]) if default_name else None)
         self._frame_ids: dict[bytes, int] = {}
+        self._stack_ids: dict[tuple[int, ...], int] = {}
         self._path = [0] * _DEEPEST
         self._depth = _DEFAULT_DEPTH
         self._xtree = False
@@ -175,7 +179,7 @@ class _Reader:
     def _read_tree(self, snapshot: Snapshot) -> None:
         """Takes the tree that follows. A damaged one is kept only where there is no other, since its sums are too small."""
         recording = self._recording
-        root = _TREE_ROW.fullmatch((self._source.row() or b"") + b"\n")
+        root = _ROOT_ROW.fullmatch(self._source.row() or b"")
         blocks = self._source.rows_to_separator()
         amounts: dict[int, int] = {}
         try:
@@ -191,34 +195,37 @@ class _Reader:
         if metric is not None:
             self._append(snapshot, metric, Column(amounts.keys(), amounts.values()))
 
-    def _read_rows(self, root: re.Match[bytes] | None, blocks: Iterator[bytes], amounts: dict[int, int]) -> None:
-        if root is None or not root[4] or root[1] or len(root[3]) > _MOST_DIGITS:
+    def _read_rows(self, root: re.Match[bytes] | None, blocks: Iterator[tuple[bytes, int, int]], amounts: dict[int, int]) -> None:
+        if root is None:
             raise _DamageError("its tree has no root")
-        expected = int(root[3])
+        expected = int(root[2])
         for block in blocks:
             try:
-                self._add_rows(block, amounts)
+                self._add_rows(_TREE_ROW.findall(*block), amounts)
             except IndexError as error:
                 raise _DamageError("its tree is too deep") from error
-        if root[2] and expected:  # the root is all that there is
+        if root[1] == b"0" and expected:  # the root is all that there is
             amounts[self._recording.table.intern([BELOW_THRESHOLD])] = expected
         found = sum(amounts.values())
         if found != expected:
             raise _DamageError(f"its tree adds up to {found} of {expected} bytes: the file is cut or damaged")
 
-    def _add_rows(self, block: bytes, amounts: dict[int, int]) -> None:
+    def _add_rows(self, rows: list[tuple[bytes, bytes, bytes]], amounts: dict[int, int]) -> None:
         """Adds what the leaves of these rows hold to `amounts`, by stack id. The reader's speed is this function's."""
-        known, stack_id, path = self._frame_ids.get, self._recording.table.stack_id, self._path
-        for indent, leaf, size, described in _TREE_ROW.findall(block):
+        known, stack_ids, path = self._frame_ids.get, self._stack_ids, self._path
+        for indent, size, described in rows:
             frame_id = known(described)
             if frame_id is None:
                 frame_id = self._new_frame(described)
             path[len(indent)] = frame_id
-            if leaf and size != b"0":
+            if size and size != b"0":
                 if len(size) > _MOST_DIGITS:
                     raise _DamageError("a row holds more bytes than there can be")
-                stack = stack_id(tuple(path[1 : len(indent) + 1]))
-                amounts[stack] = amounts.get(stack, 0) + int(size)
+                stack = tuple(path[1 : len(indent) + 1])
+                stack_id = stack_ids.get(stack)
+                if stack_id is None:
+                    stack_id = stack_ids[stack] = self._recording.table.stack_id(stack)
+                amounts[stack_id] = amounts.get(stack_id, 0) + int(size)
 
     def _new_frame(self, described: bytes) -> int:
         if not described:
@@ -280,7 +287,7 @@ def _value(row: bytes | None, key: str) -> str:
 
 def _metric_of(root: re.Match[bytes] | None) -> Metric | None:
     """What a tree's amounts are: live bytes, or what an xtree names; None for what the model has no word for."""
-    named = _XTREE_ROOT.fullmatch(text_of(root[4])) if root is not None and root[4] else None
+    named = _XTREE_ROOT.fullmatch(text_of(root[3])) if root is not None else None
     return _XTREE_METRICS.get(named[1]) if named is not None else Metric.LIVE_BYTES
 
 
