@@ -182,7 +182,14 @@ class _Rows:
         net = self.rows[:, -1] - self.rows[:, 0]
         height = np.percentile(late_rows, 95, axis=1) - np.percentile(late_rows, 5, axis=1)
         chance = 3 * height * bins / late_rows.shape[1]
-        risen = (self.steps > 0).all(axis=1) & (net >= FLOOR) & (net >= chance) & (self.steps.max(axis=1) <= _LARGEST_STEP * net)
+        falls = np.maximum(-np.diff(late_rows, axis=1), 0).sum(axis=1)
+        risen = (
+            (falls >= net)
+            & (self.steps > 0).all(axis=1)
+            & (net >= FLOOR)
+            & (net >= chance)
+            & (self.steps.max(axis=1) <= _LARGEST_STEP * net)
+        )
         return np.asarray(risen & self._second_half())
 
     def describe(self, row: int, shape: Shape, by: str, times: Floats, rows: Floats) -> Trend:
@@ -251,8 +258,8 @@ def jumps_on(times: Floats, row: Floats) -> str | None:
         rest = times[-1] - times[jumps[-1]]
         if len(jumps) <= len(row) / 3 and gaps.max() <= 1.7 * gaps.min() and rest <= 1.2 * np.median(gaps):
             return "steps"
-    jumps = np.flatnonzero((changes >= 0.25 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
-    if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.9 * (row[-1] - row[jumps[0] - 1])):
+    jumps = np.flatnonzero((changes >= 0.4 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
+    if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.98 * (row[-1] - row[jumps[0] - 1])):
         return None
     moments = times[jumps] - times[0]
     factors = moments[-2:] / np.maximum(moments[-3:-1], 1e-12)
