@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MEASURED = (
-    "import resource, sys; from pathlib import Path; from runner.formats import read_file; read_file(Path(sys.argv[1])); "
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    "import re, sys; from pathlib import Path; from runner.formats import read_file; read_file(Path(sys.argv[1])); "
+    "print(int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) // 1024)"
 )
 LEVELS, WIDTH = 16, 200
 Tree = dict[int, "Tree"]
@@ -89,8 +89,8 @@ def memcheck_text(megabytes: float) -> Iterator[str]:
 def frame_text(number: int, level: int) -> str:
     place = f"<dir>/src/dir{level}</dir>\n      <file>f{level}.cpp</file>\n      <line>{(number + level) % 1000 + 1}</line>"
     return (
-        f"    <frame>\n      <ip>0x{0x500000 + (number * 7 + level * 13) % 40000:X}</ip>\n      <obj>/usr/lib/libx{level}.so</obj>\n"
-        f"      <fn>ns::Class{(number + level) % 300}::method(int)</fn>\n      {place}\n    </frame>\n"
+        f"    <frame>\n      <ip>0x{0x500000 + (number * 7 + level * 13) % 40000:X}</ip>\n"
+        f"      <obj>/usr/lib/libx{level}.so</obj>\n      <fn>ns::Class{(number + level) % 300}::method(int)</fn>\n      {place}\n    </frame>\n"
     )
 
 
