@@ -90,7 +90,8 @@ def frame_text(number: int, level: int) -> str:
     place = f"<dir>/src/dir{level}</dir>\n      <file>f{level}.cpp</file>\n      <line>{(number + level) % 1000 + 1}</line>"
     return (
         f"    <frame>\n      <ip>0x{0x500000 + (number * 7 + level * 13) % 40000:X}</ip>\n"
-        f"      <obj>/usr/lib/libx{level}.so</obj>\n      <fn>ns::Class{(number + level) % 300}::method(int)</fn>\n      {place}\n    </frame>\n"
+        f"      <obj>/usr/lib/libx{level}.so</obj>\n"
+        f"      <fn>ns::Class{(number + level) % 300}::method(int)</fn>\n      {place}\n    </frame>\n"
     )
 
 

@@ -23,7 +23,7 @@ _DELTA = r"(?: \([+-][0-9,]+\))?"
 _LOSS = re.compile(
     rf"(?P<bytes>[0-9,]+){_DELTA} (?:\((?P<direct>[0-9,]+){_DELTA} direct, (?P<indirect>[0-9,]+){_DELTA} indirect\) )?bytes in "
     rf"(?P<blocks>[0-9,]+){_DELTA} blocks are (?P<kind>definitely lost|indirectly lost|possibly lost|still reachable)"
-    r"(?: in (?:new )?loss record (?P<number>[0-9,]+) of .*)?"
+    r"(?: in (?:new )?loss record (?P<number>[0-9,]+) of (?P<last>[0-9,]+))?"
 )
 
 
@@ -39,19 +39,21 @@ def loss_of(text: str, stack_id: int) -> Loss | None:
 
 
 class LeakRecords:
-    """The losses of the last leak check. A program or a person can ask for many: each counts its records from 1."""
+    """The losses of the last leak check. A program or a person can ask for many: each numbers its records anew."""
 
     def __init__(self) -> None:
         self.losses: list[Loss] = []
-        self._last_number = 0
+        self._number = 0
+        self._last: int | None = None  # how many records the check has, shown or not
 
     def add(self, loss: Loss, text: str) -> None:
-        """Add one; `text` is the record's first line, which has its number."""
+        """Add one; `text` is the record's first line, which says that it is number so of so many."""
         match = _LOSS.fullmatch(text)
-        number = (amount_of(match["number"]) if match else None) or self._last_number + 1
-        if number <= self._last_number:
+        number, last = (amount_of(match["number"]), amount_of(match["last"])) if match else (None, None)
+        if number is not None and (number <= self._number or last != self._last):
             self.losses.clear()
-        self._last_number = number
+        if number is not None:
+            self._number, self._last = number, last
         self.losses.append(loss)
 
     def sums(self) -> dict[LossKind, Amount]:
