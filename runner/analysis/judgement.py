@@ -14,6 +14,8 @@ class Shape(Enum):
     GROWING = "growing"
     PLATEAU = "plateau"  # rose, and has levelled off
     UNDECIDED = "undecided"  # rises, but not such that it must go on
+    STEADY = "steady"  # holds what it holds, or comes and goes
+    FALLING = "falling"
 
 
 @dataclass(slots=True)
