@@ -53,6 +53,7 @@ class TimeUnit(StrEnum):
     SECONDS = "s"
     INSTRUCTIONS = "instruction"
     BYTES = "byte allocated"
+    EVENTS = "event"  # allocations and frees, counted
     SNAPSHOTS = "snapshot"  # only the order is known
 
 
@@ -197,6 +198,20 @@ class HeapSummary:
     allocated_bytes: int | None = None
 
 
+@dataclass(slots=True)
+class Remark:
+    """What a tool says of a stack that is neither live, lost nor misused: blocks that were never read, lived briefly ...
+
+    kind   as in Note.kind
+    text   what it is, to stand behind the bytes: "written, and never read"
+    """
+
+    kind: str
+    text: str
+    stack_id: int
+    bytes: int
+
+
 class Mapping(NamedTuple):
     """One executable mapping of a process: where which part of which file was.
 
@@ -219,6 +234,8 @@ class Recording:
     flaws      why the evidence is not whole; each makes a verdict of "clean" impossible
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
     growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
+    growth_unseen   why the tool can't tell growth however long it runs, and what can; empty where it can
+    module_relative   an address without a name counts from the lowest byte at which its frame's module was mapped
     """
 
     tool: str
@@ -231,6 +248,7 @@ class Recording:
     snapshots: list[Snapshot] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
     mappings: list[Mapping] = field(default_factory=list)
     heap_summary: HeapSummary | None = None
     leak_summary: dict[LossKind, Amount] | None = None
@@ -238,6 +256,8 @@ class Recording:
     flaws: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     growth_kind: FindingKind = FindingKind.GROWING
+    growth_unseen: str = ""
+    module_relative: bool = False
 
 
 def check_valid(recording: Recording) -> None:
@@ -261,6 +281,9 @@ def check_valid(recording: Recording) -> None:
         possible = 0 <= record.stack_id < stack_count and 0 <= record.indirect_bytes <= record.bytes and record.blocks >= 0
         if not possible:
             raise ValueError(f"loss {record} is not possible")
+    for remark in recording.remarks:
+        if not 0 <= remark.stack_id < stack_count or remark.bytes < 0:
+            raise ValueError(f"remark {remark} is not possible")
     for defect in recording.defects:
         for stack_id in (defect.stack_id, *(stack for _, stack in defect.auxiliary)):
             if stack_id is not None and not 0 <= stack_id < stack_count:
@@ -331,7 +354,7 @@ class Finding:
 class Note:
     """Something worth knowing that is nobody's fault.
 
-    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live or limit.
+    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live, never-read, never-used, short-lived or limit.
     The site and its bytes are given where the note speaks of one.
     """
 

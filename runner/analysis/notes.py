@@ -1,10 +1,12 @@
 """Notes: what is worth knowing and nobody's fault."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from runner.analysis.blame import HIDDEN, Blamer
 from runner.analysis.judgement import Growth, Standing, describe
 from runner.analysis.losses import Lost
-from runner.analysis.sites import Site
+from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text, size_text
 from runner.model import LossKind, Note, Recording
 
@@ -61,6 +63,21 @@ def loss_notes(losses: Sequence[Lost]) -> list[Note]:
         *_named("reachable-at-exit", reachable, "still reachable at exit"),
         *_named("possibly-lost", possible, "possibly lost"),
         *_named("possibly-lost", system, "lost by the system's libraries, none of the program's code on the stack"),
+    ]
+
+
+def remark_notes(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> list[Note]:
+    """What the tool remarks on, by kind the sites with most of it."""
+    folded: dict[tuple[str, str], dict[Site, int]] = defaultdict(lambda: defaultdict(int))
+    for recording, blamer in zip(recordings, blamers, strict=True):
+        for remark in recording.remarks:
+            if blamer.positions[remark.stack_id] != HIDDEN:
+                site = site_of(blamer.frame(remark.stack_id), recording.mappings)
+                folded[remark.kind, remark.text][site] += remark.bytes
+    return [
+        _note(kind, site, f"{site.text()}: {size_text(size)} {text}", size)
+        for (kind, text), sites in folded.items()
+        for site, size in sorted(sites.items(), key=lambda item: -item[1])[:_LARGEST]
     ]
 
 

@@ -15,7 +15,7 @@ from runner.analysis.defects import fold_defects
 from runner.analysis.findings import growth_findings, loss_findings, ranked
 from runner.analysis.judgement import Growth
 from runner.analysis.losses import Lost, fold_losses, loss_turnover
-from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, undecided_notes
+from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
 from runner.analysis.wording import count_text, place_text, size_text, span_text
 from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Recording, TimeUnit, Verdict
 
@@ -67,7 +67,11 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
         reasons=[*reasons, *_of_errors(errors)],
         findings=findings,
         errors=errors,
-        notes=[*_notes(growths, losses), *limit_notes(recordings, _asides(recordings, scope, growths))],
+        notes=[
+            *_notes(growths, losses),
+            *remark_notes(recordings, blamers),
+            *limit_notes(recordings, _asides(recordings, scope, growths)),
+        ],
         heap_summary=main.heap_summary if main else None,
         leak_summary=main.leak_summary if main else None,
     )

@@ -38,6 +38,8 @@ def span_text(span: float, unit: TimeUnit) -> str:
             return f"{span:,.0f} instructions"
         case TimeUnit.BYTES:
             return f"{size_text(span)} allocated"
+        case TimeUnit.EVENTS:
+            return f"{span:,.0f} allocations and frees"
         case TimeUnit.SNAPSHOTS:
             return count_text(round(span) + 1, "snapshot")
 

@@ -17,6 +17,7 @@ _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
 _DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
 _SHT_NOTE, _SHT_NOBITS = 7, 8
 _NT_GNU_BUILD_ID = 3
+_PAGE = 4096
 _MOST_BYTES = 4 << 20  # of one table or string: far more than any real file has
 
 
@@ -57,6 +58,14 @@ class ElfImage:
         for segment in self.segments:
             if segment.offset <= offset < segment.offset + segment.size:
                 return offset - segment.offset + segment.vaddr
+        return None
+
+    def vaddr_behind_start(self, distance: int) -> int | None:
+        """The file's own virtual address of what lies `distance` bytes behind where its first byte was mapped; None for none."""
+        first = min((segment.vaddr for segment in self.segments), default=0) & ~(_PAGE - 1)
+        for segment in self.segments:
+            if segment.vaddr <= first + distance < segment.vaddr + segment.size:
+                return first + distance
         return None
 
     def facts(self) -> ElfFacts:

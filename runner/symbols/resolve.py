@@ -19,11 +19,15 @@ _PACKAGED = (*_LIBRARIES, "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/li
 
 @dataclass(slots=True)
 class _Module:
-    """One mapped file in one or more recordings, and what is wanted of it."""
+    """One mapped file in one or more recordings, and what is wanted of it.
+
+    relative   offsets count from where the file's first byte was mapped (Recording.module_relative), not within the file
+    """
 
     mapping: Mapping
     main: bool
     names: ModuleNames
+    relative: bool
     recordings: list[Recording] = field(default_factory=list)
     offsets: set[int] = field(default_factory=set)
 
@@ -49,7 +53,7 @@ def resolve(
     What could not be named is said in the limits of the recording. Nothing is raised.
     """
     names = names if names is not None else Names()
-    modules: dict[tuple[str, str], _Module] = {}
+    modules: dict[_Key, _Module] = {}
     places = [_place_frames(recording, (mappings or {}).get(recording.pid or -1, ()), names, modules) for recording in recordings]
     deadline = time.monotonic() + seconds
     for module in modules.values():
@@ -63,35 +67,49 @@ def resolve(
     return names
 
 
+_Key = tuple[str, str, bool]
 _Places = dict[int, tuple[_Module, int]]  # by frame id: the module, and the offset in its file
 
 
-def _place_frames(
-    recording: Recording, more: Iterable[Mapping], names: Names, modules: dict[tuple[str, str], _Module]
-) -> _Places:
+def _place_frames(recording: Recording, more: Iterable[Mapping], names: Names, modules: dict[_Key, _Module]) -> _Places:
     """Find where in which file each bare frame of the recording is, and note in `modules` what is wanted."""
+    more = list(more)
     index = MappingIndex([*more, *recording.mappings])
-    main = recording.mappings[0].path if recording.mappings else ""
+    main = _program(recording)
     places: _Places = {}
     for frame_id, frame in enumerate(recording.table.frames):
         if frame.address is None or frame.signature is not None:
             continue
         at = max(frame.address - 1, 0)  # a return address may already belong to the next line, or the next function
-        mapping = index.find(at)
+        mapping = _named_module(frame, more) if recording.module_relative else index.find(at)
         if mapping is None or mapping.path.startswith("["):  # [vdso]: no file has it
             continue
-        key = (mapping.path, mapping.build_id)
+        key = (mapping.path, mapping.build_id, recording.module_relative)
         if key not in modules:
-            modules[key] = _Module(mapping, mapping.path == main, names.module(*key))
+            modules[key] = _Module(mapping, mapping.path == main, names.module(*key[:2]), key[2])
         module = modules[key]
         if mapping.deleted and not module.mapping.deleted:
             module.mapping = mapping
         if not any(known is recording for known in module.recordings):
             module.recordings.append(recording)
-        offset = at - mapping.start + mapping.offset
+        offset = at if recording.module_relative else at - mapping.start + mapping.offset
         module.offsets.add(offset)
         places[frame_id] = (module, offset)
     return places
+
+
+def _program(recording: Recording) -> str:
+    """The path of the main program as the recording's frames name it; empty where it does not say."""
+    if recording.module_relative:
+        return recording.command[0] if recording.command else ""
+    return recording.mappings[0].path if recording.mappings else ""
+
+
+def _named_module(frame: Frame, mapped: Sequence[Mapping]) -> Mapping | None:
+    """The mapping of the file that the frame names; where it was not seen in the maps, one that says no more than the name."""
+    if frame.module is None:
+        return None
+    return next((mapping for mapping in reversed(mapped) if mapping.path == frame.module), Mapping(0, 0, 0, frame.module))
 
 
 def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None, deadline: float) -> list[str]:
@@ -108,12 +126,15 @@ def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None
         return [f"{path} {found}: {_addresses(lost)} no name; give the file with --exe or --symbol-path"] if lost else []
     file, image = found
     module.names.build_id = image.build_id
+    if module.relative:
+        cache_dir = None  # what is kept there is by offset in the file
     cached = load_cached(cache_dir, image.build_id) if cache_dir and image.build_id else {}
     known.update((offset, cached[offset]) for offset in asked if offset in cached)
     asked = [offset for offset in asked if offset not in cached]
     if not asked:
         return []
-    vaddrs = {offset: vaddr for offset in asked if (vaddr := image.vaddr(offset)) is not None}
+    place = image.vaddr_behind_start if module.relative else image.vaddr
+    vaddrs = {offset: vaddr for offset in asked if (vaddr := place(offset)) is not None}
     debug = debug_file(file, image, search)
     answers, trouble = name_addresses(debug or file, list(vaddrs.values()), max(deadline - time.monotonic(), 1.0))
     fresh = {offset: answers[vaddr] for offset, vaddr in vaddrs.items() if vaddr in answers}
