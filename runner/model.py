@@ -233,6 +233,8 @@ class Recording:
     complete   the reader reached the end that the tool writes; where False, `flaws` says what is missing
     flaws      why the evidence is not whole; each makes a verdict of "clean" impossible
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
+    on_change     the tool takes a snapshot when something changes: a stretch without one was quiet, not unseen
+    end           when the process ended, in the time unit; None where that is not known
     growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
     growth_unseen   why the tool can't tell growth however long it runs, and what can; empty where it can
     module_relative   an address without a name counts from the lowest byte at which its frame's module was mapped
@@ -255,6 +257,8 @@ class Recording:
     complete: bool = True
     flaws: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    on_change: bool = False
+    end: float | None = None
     growth_kind: FindingKind = FindingKind.GROWING
     growth_unseen: str = ""
     module_relative: bool = False

@@ -34,9 +34,9 @@ def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: 
 def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
     """Judge every site of `recording` over the snapshots of `line`."""
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
-    if reason is None and not spread(line.times, FEWEST_SNAPSHOTS):
+    if reason is None and not spread(np.append(line.times, max(line.until, line.times[-1])), FEWEST_SNAPSHOTS):
         reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
-    growth = Growth(recording, reason, line.span, len(line.snapshots))
+    growth = Growth(recording, reason, line.span, line.taken)
     growth.growing += _stack_growth(recording)
     if line.snapshots:
         _Judge(recording, line, blamer, growth).fill()
@@ -67,9 +67,10 @@ class _Judge:
         self._growth.total_grows = _total_grows(self._line)
 
     def _largest(self, snapshot: Snapshot) -> list[Standing]:
-        alone = Timeline([snapshot], self._line.times[-1:])
+        alone = Timeline([snapshot], self._line.times[-1:], 1, self._line.until)
         held = matrix(alone, self._site_of_stack, len(self._sites))[:, 0]
-        order = np.argsort(-held, kind="stable")[:_LARGEST]
+        system = np.array([role in (Role.MACHINERY, Role.NAMELESS) for role in self._roles.values()], dtype=bool)
+        order = np.lexsort((-held, system))[:_LARGEST]  # what people can change first
         return [Standing(self._sites[number], int(held[number])) for number in order if held[number] > 0]
 
     def _standing(self, trends: dict[int, Trend], numbers: Sequence[int], shape: Shape) -> list[Standing]:
@@ -105,7 +106,7 @@ class _Judge:
 
     def _blocks(self) -> dict[int, int]:
         """By site, how many more blocks it has at the end than at the start; nothing where blocks aren't counted."""
-        ends = Timeline([self._line.snapshots[0], self._line.snapshots[-1]], self._line.times[[0, -1]])
+        ends = Timeline([self._line.snapshots[0], self._line.snapshots[-1]], self._line.times[[0, -1]], 2, self._line.until)
         if any(Metric.LIVE_BLOCKS not in snapshot.columns for snapshot in ends.snapshots):
             return {}
         rows = matrix(ends, self._site_of_stack, len(self._sites), Metric.LIVE_BLOCKS)

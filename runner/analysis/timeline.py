@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
 _HALF = 0.5
+_HELD = 40  # parts of the whole time: a snapshot that held for longer than one stands again
 _FINAL = 6  # snapshots at the end of which the least is what stays
 
 
@@ -20,13 +22,16 @@ _FINAL = 6  # snapshots at the end of which the least is what stays
 class Timeline:
     """The detailed snapshots that count.
 
-    snapshots   those with live bytes by stack, without the warm-up and without what was freed at exit
-    dropped     how many of the end were left out, since the program was freeing all it had
+    snapshots   those with live bytes by stack, without the warm-up and without what was freed at exit; one that held for a
+                long stretch in which the tool would have seen a change stands several times
+    taken       how many different ones they are
+    until       when the recording's last snapshot was taken
     """
 
     snapshots: list[Snapshot]
     times: Floats
-    dropped: int = 0
+    taken: int
+    until: float
 
     @property
     def span(self) -> float:
@@ -36,13 +41,33 @@ class Timeline:
 
 def timeline(recording: Recording, warmup: float) -> Timeline:
     """The snapshots of `recording` that have stacks; `warmup` is in seconds and applies to a time in seconds only."""
-    detailed = [snapshot for snapshot in recording.snapshots if Metric.LIVE_BYTES in snapshot.columns]
     start = warmup if recording.time_unit is TimeUnit.SECONDS else float("-inf")
-    warm = [snapshot for snapshot in detailed if snapshot.time >= start]
-    totals = np.array([live_total(snapshot) for snapshot in warm], dtype=float)
-    times = np.array([snapshot.time for snapshot in warm], dtype=float)
-    keep = before_exit(times, totals)
-    return Timeline(warm[:keep], times[:keep], dropped=len(warm) - keep)
+    detailed = [(snapshot.time, snapshot) for snapshot in recording.snapshots if Metric.LIVE_BYTES in snapshot.columns]
+    totals = np.array([live_total(snapshot) for _, snapshot in detailed], dtype=float)
+    times = np.array([time for time, _ in detailed], dtype=float)
+    kept = detailed[: before_exit(times, totals)]
+    if recording.on_change:
+        kept = _held(recording, kept)
+    warm = [(time, snapshot) for time, snapshot in kept if time >= start]
+    taken = len({id(snapshot) for _, snapshot in warm})
+    until = recording.snapshots[-1].time if recording.snapshots else 0.0
+    return Timeline([snapshot for _, snapshot in warm], np.array([time for time, _ in warm], dtype=float), taken, until)
+
+
+def _held(recording: Recording, kept: list[tuple[float, Snapshot]]) -> list[tuple[float, Snapshot]]:
+    """The same with each snapshot repeated until the next change, or until the process ended."""
+    if not kept:
+        return kept
+    following = {id(a): b.time for a, b in pairwise(recording.snapshots)}
+    end = recording.snapshots[-1].time if recording.end is None else max(recording.end, recording.snapshots[-1].time)
+    step = (end - kept[0][0]) / _HELD
+    found = []
+    for time, snapshot in kept:
+        found.append((time, snapshot))
+        until = following.get(id(snapshot), end)
+        count = int((until - time) / step) if step > 0 else 0
+        found += [(time + number * step, snapshot) for number in range(1, count + 1) if time + number * step < until]
+    return found
 
 
 def live_total(snapshot: Snapshot) -> int:
@@ -134,14 +159,14 @@ def unjudged(recording: Recording, line: Timeline, fewest: int, shortest: float)
 
     `fewest` snapshots are needed, over `shortest` seconds where the time is in seconds.
     """
-    if recording.growth_unseen:
-        return recording.growth_unseen
-    count = len(line.snapshots)
+    count = line.taken
     if count == 0:
         had_totals = bool(recording.snapshots)
         return "no snapshot with stacks" + (" after the warm-up" if had_totals else "") + ": run it longer, or with --every 500ms"
     if recording.time_unit is TimeUnit.SECONDS and line.span < shortest and count > 1:
         return f"its snapshots cover {line.span:.1f} s, too short to tell a leak from a start-up: give it more to do"
+    if count < fewest and recording.on_change:
+        return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed, as it allocates little: give it more to do"
     if count < fewest:
         return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed: run it longer, or with --every 500ms"
     return None

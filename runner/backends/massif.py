@@ -9,7 +9,7 @@ from pydantic import Field
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
 from runner.formats import massif as massif_format
-from runner.model import FindingKind, Metric, Recording
+from runner.model import FindingKind, Metric, Recording, TimeUnit
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 
@@ -61,6 +61,8 @@ class Massif(Backend):
         for path in [*out.glob("massif.*.out"), *out.glob("massif.*.checkpoint")]:
             by_pid[_valgrind.pid_of(path)].append(path)
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
+        for recording in recordings:
+            recording.end = _lifetime(recording, outcome)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
 
     def renditions(self, out: Path) -> list[RunCommand]:
@@ -70,6 +72,17 @@ class Massif(Backend):
             for path in out.glob("massif.*.out")
             if path.stat().st_size < LARGEST_PRINTED
         ]
+
+
+def _lifetime(recording: Recording, outcome: Outcome) -> float | None:
+    """Seconds that the process lived, where massif's time is in seconds and its end was seen."""
+    if recording.time_unit is not TimeUnit.SECONDS:
+        return None
+    if recording.pid == outcome.pid:
+        return outcome.seconds
+    return next(
+        (each.ended - each.started for each in outcome.processes if each.pid == recording.pid and each.ended is not None), None
+    )
 
 
 def _best(pid: int, paths: list[Path]) -> Recording:

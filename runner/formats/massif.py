@@ -105,7 +105,7 @@ class _Reader:
     def __init__(self, stream: BinaryIO, name: str) -> None:
         default_name = _DEFAULT_NAME.fullmatch(name)
         self._source = _Source(stream)
-        self._recording = Recording("massif", pid=int(default_name[1]) if default_name else None)
+        self._recording = Recording("massif", pid=int(default_name[1]) if default_name else None, on_change=True)
         self._frame_ids: dict[bytes, int] = {}
         self._stack_ids: dict[tuple[int, ...], int] = {}
         self._path = [0] * _DEEPEST

@@ -162,6 +162,8 @@ class _Page:
 
     def _summaries(self, answer: Answer) -> Iterator[str]:
         heap, leaks = answer.heap_summary, answer.leak_summary
+        processes = answer.run.get("processes")
+        whose = " of the main process" if isinstance(processes, list) and len(processes) > 1 else ""
         parts = []
         if heap and heap.in_use_at_exit:
             parts.append(f"in use at exit {_amount(heap.in_use_at_exit)}")
@@ -172,9 +174,9 @@ class _Page:
         if parts or leaks:
             yield ""
         if parts:
-            yield from self._prose(f"heap: {', '.join(parts)}", 0)
+            yield from self._prose(f"heap{whose}: {', '.join(parts)}", 0)
         if leaks:
-            yield from self._prose(f"leaks: {', '.join(_leaks(leaks)) or 'none'}", 0)
+            yield from self._prose(f"leaks{whose}: {', '.join(_leaks(leaks)) or 'none'}", 0)
 
     def _foot(self, answer: Answer) -> Iterator[str]:
         directory, run_id = answer.run.get("directory"), answer.run.get("id")

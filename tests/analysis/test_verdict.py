@@ -270,3 +270,22 @@ def test_a_caller_whose_blocks_stay_is_blamed_where_allocations_are_counted():
     recording = growing(series, TIMES, allocated={keeps: 900_000, frees: 5_000_000})
     assert [f.function for f in conclude([recording], Scope(GROWTH)).findings] == ["serve"]
     assert [f.function for f in of_growth(series, wrappers=("obtain",)).findings] == ["serve"]
+
+
+def test_a_stretch_without_a_change_is_quiet_where_the_tool_would_have_seen_one():
+    times = np.concatenate([np.linspace(0, 1, 20), [29.9, 30.0]])
+    filled = np.concatenate([np.linspace(0, 900_000, 20), [800_000, 0]])
+    recording = growing({PUT: filled}, times)
+    assert conclude([recording], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+    recording.on_change = True
+    answer = conclude([recording], Scope(GROWTH))
+    assert (answer.verdict, [note.kind for note in answer.notes]) == (Verdict.CLEAN, ["plateau"])
+    assert "20 snapshots over 30 s" in answer.reasons[0]
+
+
+def test_a_start_that_allocates_and_then_nothing_until_the_end_is_no_growth():
+    recording = growing({PUT: UP}, TIMES / 10)
+    recording.on_change = True
+    assert conclude([recording], Scope(GROWTH)).verdict is Verdict.GROWING
+    recording.end = 30.0
+    assert conclude([recording], Scope(GROWTH)).verdict is Verdict.CLEAN
