@@ -25,19 +25,29 @@ Series = list[tuple[float, int]]
 def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: float) -> tuple[list[Blamer], list[Growth]]:
     """The blame of every recording, and the growth of each that has snapshots; `warmup` in seconds is left out."""
     lines = [timeline(recording, warmup) for recording in recordings]
-    turnovers = [loss_turnover(recording) or turnover(recording, line) for recording, line in zip(recordings, lines, strict=True)]
-    blamers = blame(recordings, turnovers, wrappers)
+    blamers = blamers_of(recordings, lines, wrappers)
     judged = zip(recordings, lines, blamers, strict=True)
     return blamers, [growth_of(recording, line, blamer) for recording, line, blamer in judged if recording.snapshots]
 
 
-def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
-    """Judge every site of `recording` over the snapshots of `line`."""
+def blamers_of(recordings: Sequence[Recording], lines: Sequence[Timeline], wrappers: Sequence[str]) -> list[Blamer]:
+    """The blame of every recording; `lines` are their timelines, in the same order."""
+    turnovers = [loss_turnover(recording) or turnover(recording, line) for recording, line in zip(recordings, lines, strict=True)]
+    return blame(recordings, turnovers, wrappers)
+
+
+def why_unjudged(recording: Recording, line: Timeline) -> str | None:
+    """Why growth can't be judged from the snapshots of `line`, and what to do; None where it can."""
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
     if reason is None and not spread(np.append(line.times, max(line.until, line.times[-1])), FEWEST_SNAPSHOTS):
         reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
-    growth = Growth(recording, reason, line.span, line.taken)
-    growth.growing += _stack_growth(recording)
+    return reason
+
+
+def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
+    """Judge every site of `recording` over the snapshots of `line`."""
+    growth = Growth(recording, why_unjudged(recording, line), line.span, line.taken)
+    growth.growing += stack_growth(recording)
     if line.snapshots:
         _Judge(recording, line, blamer, growth).fill()
     return growth
@@ -79,14 +89,14 @@ class _Judge:
 
     def _list_growing(self, rows: Floats, trends: dict[int, Trend]) -> None:
         growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
-        growing.sort(key=lambda number: -_grown(trends[number]))
+        growing.sort(key=lambda number: -grown(trends[number]))
         listed = growing[:_LISTED]
         self._growth.unlisted = len(growing) - len(listed)
-        self._growth.risen_elsewhere = _risen(self._line.times, np.delete(rows, listed, axis=0))
+        self._growth.risen_elsewhere = float(risen(self._line.times, np.delete(rows, listed, axis=0)).sum())
         stacks = heaviest_stacks(self._line.snapshots[-1], self._site_of_stack)
         blocks = self._blocks()
         for number in listed:
-            series = _series(self._line.times, rows[number])
+            series = thinned(self._line.times, rows[number])
             self._growth.growing.append(self._growing(number, trends[number], stacks.get(number), blocks.get(number), series))
 
     def _growing(self, number: int, trend: Trend, stack_id: int | None, blocks: int | None, series: Series) -> Growing:
@@ -97,7 +107,7 @@ class _Judge:
             stack_id=stack_id,
             frame=None if stack_id is None else self._blamer.frame(stack_id),
             trend=trend,
-            bytes=_grown(trend),
+            bytes=grown(trend),
             blocks=blocks,
             series=series,
             evidence=describe(trend, self._recording.time_unit),
@@ -113,7 +123,7 @@ class _Judge:
         return dict(enumerate(np.maximum(rows[:, 1] - rows[:, 0], 0).astype(int).tolist()))
 
 
-def _grown(trend: Trend) -> int:
+def grown(trend: Trend) -> int:
     """Bytes over the whole run: last less first where the slope bears that out, else (after a burst) what the slope makes."""
     by_slope = trend.slope * trend.span
     difference = trend.last - trend.first
@@ -127,16 +137,17 @@ def _trust(blamer: Blamer, stack_id: int | None) -> float:
     return {Role.PROJECT: 1.0, Role.LIBRARY: 0.85}.get(blamer.role(stack_id), 0.7)
 
 
-def _risen(times: Floats, rows: Floats) -> float:
-    """Bytes by which rows rose in the window, those that did."""
+def risen(times: Floats, rows: Floats) -> Floats:
+    """By row, the bytes by which it rose in the window; 0 where it did not."""
     if not len(rows):
-        return 0.0
+        return np.zeros(0)
     late = rows[:, window_of(times)]
     part = max(1, late.shape[1] // 5)
-    return float(np.maximum(late[:, -part:].mean(axis=1) - late[:, :part].mean(axis=1), 0).sum())
+    return np.asarray(np.maximum(late[:, -part:].mean(axis=1) - late[:, :part].mean(axis=1), 0))
 
 
-def _series(times: Floats, row: Floats) -> Series:
+def thinned(times: Floats, row: Floats) -> Series:
+    """A row as (time, bytes), at most 120 of them, the last one included."""
     every = max(1, -(-len(times) // _SERIES_POINTS))
     first = (len(times) - 1) % every  # so that the last one is there
     return list(zip(times[first::every].tolist(), row[first::every].astype(int).tolist(), strict=True))
@@ -150,7 +161,7 @@ def _totals(recording: Recording, metric: Metric) -> tuple[Floats, Floats]:
     return times[:keep], values[:keep]
 
 
-def _stack_growth(recording: Recording) -> list[Growing]:
+def stack_growth(recording: Recording) -> list[Growing]:
     """The growth of the stack as a whole: massif says how much, not whose."""
     times, values = _totals(recording, Metric.STACK_BYTES)
     if not values.any() or not spread(times, FEWEST_SNAPSHOTS):
@@ -161,7 +172,7 @@ def _stack_growth(recording: Recording) -> list[Growing]:
     if trend is None or trend.shape is not Shape.GROWING:
         return []
     evidence = f"the stack {describe(trend, recording.time_unit)}; the tool says how much, not whose"
-    series = _series(times, values)
+    series = thinned(times, values)
     return [
         Growing(
             recording,
@@ -170,7 +181,7 @@ def _stack_growth(recording: Recording) -> list[Growing]:
             None,
             None,
             trend,
-            _grown(trend),
+            grown(trend),
             None,
             series,
             evidence,
@@ -183,4 +194,4 @@ def _total_grows(line: Timeline) -> bool:
     """Whether live bytes as a whole grow by the same test, by a hundredth of what lives or more."""
     totals = np.array([snapshot.totals.get(Metric.LIVE_BYTES, 0) for snapshot in line.snapshots], dtype=float)
     trend = judge(line.times, totals[None, :]).get(0)
-    return trend is not None and trend.shape is Shape.GROWING and _grown(trend) >= 0.01 * trend.last
+    return trend is not None and trend.shape is Shape.GROWING and grown(trend) >= 0.01 * trend.last
