@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from runner.supervise.timeline import Timeline
 
 _SET_CHILD_SUBREAPER, _GET_CHILD_SUBREAPER = 36, 37  # prctl(2)
 _MOST_LISTED = 2000  # a script can start a hundred thousand commands; the manifest must stay readable
+_LOADING = 0.03  # seconds at most
 _YOUTH = 0.05  # seconds in which the loader does its work: looked at often, maps not yet kept
 
 
@@ -130,11 +132,13 @@ class Family:
 
     def _look_at_program(self, member: Member, now: float) -> None:
         executable = proc.executable(member.pid)
+        if not executable:
+            return  # it is ending, and has no program any more
         young = now - member.found < _YOUTH
         if executable != member.executable or young:
             if executable != member.executable and member.executable:
                 member.record.loaded = False  # exec: what the last program had loaded says nothing of this one
-                member.found = now
+                member.found, member.maps_read = now, 0
             member.executable = executable
             member.record.command = proc.command(member.pid) or member.record.command
         if young or (self.loaded is not None and not member.record.loaded and member.maps_read < 20):
@@ -151,10 +155,38 @@ class Family:
         if not text:
             return False
         member.maps_text = text
-        if self.loaded is not None and not member.record.loaded:
-            needle = os.fsencode(self.loaded)
-            member.record.loaded = any(needle in path for path in proc.mapped_paths(text))
+        member.record.loaded = member.record.loaded or self._is_loaded(text)
         return True
+
+    def watch_loading(self) -> bytes:
+        """Right after the start: the maps with the tool in them, or the last that there were.
+
+        Before anything slow is done, since some programs end in milliseconds; one that ends sooner than we get to run is missed.
+        """
+        last = b""
+        while self.loaded is not None and (now := self.timeline.now()) < _LOADING:
+            try:
+                text = proc.maps(self.main_pid)
+            except PermissionError:
+                break
+            last = text or last
+            if not text or self._is_loaded(text):
+                break
+            time.sleep(0 if now < _LOADING / 10 else 0.0003)
+        return last
+
+    def take_loading(self, text: bytes) -> None:
+        """Note what watch_loading() saw."""
+        main = self.members.get(self.main_pid)
+        if main is not None and text:
+            main.maps_text = main.maps_text or text
+            main.record.loaded = main.record.loaded or self._is_loaded(text)
+
+    def _is_loaded(self, text: bytes) -> bool:
+        if self.loaded is None:
+            return False
+        needle = os.fsencode(self.loaded)
+        return needle in text and any(needle in path for path in proc.mapped_paths(text))
 
     def young(self, now: float) -> bool:
         """Some process has just begun, and is worth looking at often."""

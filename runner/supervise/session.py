@@ -129,7 +129,9 @@ class _Session:
 
     def watch(self, held: Held) -> None:
         """Until nothing of the run is left."""
+        loading = self.family.watch_loading()
         self.family.look(self.timeline.now())
+        self.family.take_loading(loading)
         self._change_state("running")
         while True:
             now = self.timeline.now()
@@ -157,7 +159,7 @@ class _Session:
 
     def _next(self, now: float) -> float:
         """When there is something to do again, should no signal come before."""
-        deadlines = [self._look.due, self._sample.due, self.snapshots.due(now), self.stop.due(self.output.grown_at)]
+        deadlines = [self._look.due, self.snapshots.due(now), self.stop.due(self.output.grown_at)]
         if self._duration is not None and not self.stop.begun:
             deadlines.append(self._duration)
         if self.stop.begun or self.family.main is None:
@@ -198,14 +200,19 @@ class _Session:
             self._kill_what_is_left()
             interval = 0.002 if self.family.young(now) else look_interval(now)
             self._look.done(now, time.thread_time() - began, interval)
-        if now >= self._sample.due:
-            began = time.thread_time()
-            self._write("samples.csv", lambda: self.sampler.sample(now, self.family))
-            self._sample.done(now, time.thread_time() - began, sample_interval(now))
-        self._keep_maps(now)
+            self._take_sample(now)
+            self._keep_maps(now)
         if now >= self._growth_due and (self.stop.begun or self.family.main is None):
             self.output.look_for_growth(now)
             self._growth_due = now + _GROWTH_LOOK
+
+    def _take_sample(self, now: float) -> None:
+        """At a look, so that we wake up once for both."""
+        if now < self._sample.due:
+            return
+        began = time.thread_time()
+        self._write("samples.csv", lambda: self.sampler.sample(now, self.family))
+        self._sample.done(now, time.thread_time() - began, sample_interval(now))
 
     def _keep_maps(self, now: float) -> None:
         for member in self.family.departed:

@@ -21,8 +21,8 @@ _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an ol
 _LAST_GATE = 0.25
 
 
-def closed(gate: Gate, member: Member) -> str:
-    """Why the process may not be touched yet; empty when it may."""
+def closed(gate: Gate, member: Member, mapped_before: bool = False) -> str:
+    """Why the process may not be touched yet; empty when it may. What was mapped in a program stays: looking again is dear."""
     pid = member.pid
     if member.stopped:
         return "it is stopped"
@@ -30,7 +30,7 @@ def closed(gate: Gate, member: Member) -> str:
         return f"{fill(gate.exists, pid, 0)} is not there"
     if gate.catches is not None and not proc.catches(pid, gate.catches):
         return f"it does not catch {signals.name_of(gate.catches)}"
-    if gate.mapped is not None:
+    if gate.mapped is not None and not mapped_before:
         try:
             paths = proc.mapped_paths(proc.maps(pid))
         except PermissionError:
@@ -58,6 +58,7 @@ class Series:
     number: int
     due: float
     opened: bool = False
+    opened_in: str = ""  # the executable that the gate was last open in
     gate_wait: float = _FIRST_GATE
     taken: int = 0
     rss_mark: int | None = None
@@ -194,7 +195,10 @@ class Snapshots:
         return False
 
     def _gate_is_open(self, series: Series) -> bool:
-        series.why_closed = closed(series.trigger.gate, series.member)
+        member = series.member
+        series.why_closed = closed(series.trigger.gate, member, series.opened_in == member.executable != "")
+        if not series.why_closed:
+            series.opened_in = member.executable
         return not series.why_closed
 
     def _plan_next(self, series: Series, now: float) -> None:

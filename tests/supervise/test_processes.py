@@ -154,7 +154,7 @@ def test_a_small_program_is_not_given_our_own_size(run: Any) -> None:
 
 
 def test_the_tool_is_seen_even_in_a_short_program(run: Any) -> None:
-    plan = LaunchPlan(("sh", "-c", "true"), env={"LD_PRELOAD": os.fspath(TCMALLOC)}, loaded="libtcmalloc")
+    plan = LaunchPlan(("sleep", "0.03"), env={"LD_PRELOAD": os.fspath(TCMALLOC)}, loaded="libtcmalloc")
     assert run.start(plan).outcome().processes[0].loaded
 
 
