@@ -6,6 +6,7 @@ import re
 import signal
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import Outcome
+from runner.profile import Profile
 from runner.rundir import RunDirectory
 from runner.symbols.resolve import resolve
-from runner.symbols.store import load_names, save_names
+from runner.symbols.store import Names, load_names, save_names
 
 # Ends that nobody asked for: what the tool wrote then may be less than it would have written.
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
@@ -28,13 +30,66 @@ def answer_of(
     what: Sequence[str], runs_dir: Path, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
 ) -> Answer:
     """The answer for one run (path, id, prefix, `last`), or for native files. Raises LeakrunError(USAGE)."""
+    found = located(what, runs_dir)
+    if isinstance(found, RunDirectory):
+        return conclude_run(found, warmup=warmup, children=children, search=search)
+    return conclude_files(found, warmup=warmup or 0.0, search=search)
+
+
+def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
+    """The one run, or the native files, that the words name. Raises LeakrunError(USAGE)."""
     files = [Path(each) for each in what if _is_file(each)]
     if len(files) == len(what):
-        return conclude_files(files, warmup=warmup or 0.0, search=search)
+        return files
     if len(what) == 1:
-        return conclude_run(rundir.find(what[0], runs_dir), warmup=warmup, children=children, search=search)
+        return rundir.find(what[0], runs_dir)
     missing = next(each for each in what if not _is_file(each))
     raise LeakrunError(ErrorKind.USAGE, f"{missing!r} is not a file", "name one run, or one or more files")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The recordings of one run, or of native files, with their names: the main process's first.
+
+    name      the run's id, or the files, for messages
+    nothing   why there are no recordings, and what to do; empty where there are any
+    run       None for bare files
+    wrappers  the project's own allocation functions, as the profile names them
+    warmup    seconds at the start that growth leaves out
+    """
+
+    name: str
+    recordings: list[Recording]
+    run: RunDirectory | None = None
+    wrappers: tuple[str, ...] = ()
+    warmup: float = 0.0
+    nothing: str = ""
+
+
+def evidence_of(
+    what: Sequence[str], runs_dir: Path, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
+) -> Evidence:
+    """What was recorded, named and not yet judged. Raises LeakrunError(USAGE)."""
+    found = located(what, runs_dir)
+    if isinstance(found, RunDirectory):
+        return evidence_of_run(found, warmup=warmup, children=children, search=search)
+    recordings = _read_files(found)
+    resolve(recordings, search=search, cache_dir=_cache_directory())
+    return Evidence(", ".join(str(path) for path in found), recordings, warmup=warmup or 0.0)
+
+
+def evidence_of_run(
+    run: RunDirectory, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
+) -> Evidence:
+    """What a run recorded: of all its processes, or of those that `children` says."""
+    manifest = run.read_manifest()
+    outcome = outcome_of(manifest)
+    chosen, recordings, _ = _read_run(run, outcome, search)
+    heard = _heard(recordings, outcome, manifest, children)
+    nothing = ""
+    if not heard:
+        nothing = _why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
+    return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
 
 
 def _is_file(name: str) -> bool:
@@ -58,28 +113,43 @@ def conclude_run(
     """What a run says. `keep_names` writes symbols.json, as is due when the run has just ended."""
     manifest = run.read_manifest()
     outcome = outcome_of(manifest)
-    chosen = profile.load(str(run.profile), _options_for)
-    backend = backends.get(chosen.backend)
-    recordings = backend.read(run.raw, chosen, outcome)
-    for recording in recordings:
-        check_valid(recording)
-    names = resolve(
-        recordings, names=load_names(run.symbols), mappings=_mappings_of(run), search=search, cache_dir=_cache_directory()
-    )
+    chosen, recordings, names = _read_run(run, outcome, search)
     if keep_names and names.modules:
         save_names(names, run.symbols)
-    heard = [each for each in recordings if _matters(each, outcome, children or manifest.get("children") or "all")]
+    heard = _heard(recordings, outcome, manifest, children)
     unmeasured = _why_unmeasured(manifest, outcome, recordings)
     scope = analysis.Scope(
-        sees=backend.sees,
+        sees=backends.get(chosen.backend).sees,
         wrappers=chosen.wrappers,
-        warmup=warmup if warmup is not None else float(manifest.get("warmup") or 0.0),
+        warmup=_warmup(warmup, manifest),
         finished=_finished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, measured=not unmeasured)
     return answer
+
+
+def _read_run(run: RunDirectory, outcome: Outcome, search: Sequence[Path]) -> tuple[Profile, list[Recording], Names]:
+    """The profile that a run had, and what its processes recorded, with names."""
+    chosen = profile.load(str(run.profile), _options_for)
+    recordings = backends.get(chosen.backend).read(run.raw, chosen, outcome)
+    for recording in recordings:
+        check_valid(recording)
+    names = resolve(
+        recordings, names=load_names(run.symbols), mappings=_mappings_of(run), search=search, cache_dir=_cache_directory()
+    )
+    return chosen, recordings, names
+
+
+def _heard(recordings: Sequence[Recording], outcome: Outcome, manifest: Manifest, children: str | None) -> list[Recording]:
+    """The recordings that matter."""
+    wanted = children or manifest.get("children") or "all"
+    return [each for each in recordings if _matters(each, outcome, wanted)]
+
+
+def _warmup(asked: float | None, manifest: Manifest) -> float:
+    return asked if asked is not None else float(manifest.get("warmup") or 0.0)
 
 
 def write_answer(run: RunDirectory, answer: Answer) -> None:

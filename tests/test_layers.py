@@ -32,6 +32,7 @@ ORDER: dict[str, set[str]] = {
     "reports": {"analysis", "formats", "model"},
 }
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
+ORDER["moments"] = set(ORDER) - {"supervise"}
 ORDER["pipeline"] = set(ORDER)
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}

@@ -1,0 +1,157 @@
+"""One side of a comparison as people name it: RUN, FILE, RUN@N, RUN:PID@N.
+
+N counts the snapshots of the main process (or of PID) in the order of time from 0; -1 is the last. Without @N it is the last
+snapshot, or what was lost where the tool finds what is lost. A path that exists is taken whole, whatever is in its name.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import backends, reading, rundir
+from runner.errors import ErrorKind, LeakrunError
+from runner.model import Metric, Recording, Snapshot
+from runner.reading import Evidence
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
+_PID = re.compile(r"(.+):([0-9]{1,9})", re.ASCII | re.DOTALL)
+_SYNTAX = "write RUN, RUN@N or RUN:PID@N, where N is a snapshot's number: 0 is the first, -1 the last"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a person named. number, pid: None where they were left out."""
+
+    text: str
+    what: str
+    pid: int | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a reference leads to.
+
+    recordings  of one process where snapshots are compared, the main one first of all where losses are
+    number      of the snapshot, from 0; None where losses are meant
+    others      pids of the processes of the run that are left out
+    """
+
+    reference: Reference
+    evidence: Evidence
+    recordings: Sequence[Recording]
+    number: int | None
+    others: Sequence[int]
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot; None where losses are meant."""
+        return None if self.number is None else self.recordings[0].snapshots[self.number]
+
+
+def parse(text: str, runs_dir: Path) -> Reference:
+    """What `text` names. Raises LeakrunError(USAGE) for what no reference looks like."""
+    if not text or "\0" in text:
+        raise LeakrunError(ErrorKind.USAGE, f"{text!r} names no run", _SYNTAX)
+    if _is_there(text, runs_dir):
+        return Reference(text, text)
+    what, at, number = text.rpartition("@")
+    if at and not (what and _NUMBER.fullmatch(number)):
+        raise LeakrunError(ErrorKind.USAGE, f"{text!r}: a snapshot's number is due behind the @, and a run before it", _SYNTAX)
+    what = what or text
+    wanted = int(number) if at else None
+    named = _PID.fullmatch(what)
+    if named is not None and not _is_there(what, runs_dir):
+        return Reference(text, named[1], int(named[2]), wanted)
+    return Reference(text, what, None, wanted)
+
+
+def _is_there(text: str, runs_dir: Path) -> bool:
+    try:
+        if Path(text).exists():
+            return True
+    except OSError:  # a name longer than any
+        return False
+    return any(run.id == text for run in rundir.runs(runs_dir))
+
+
+def both(before: str, after: str, runs_dir: Path, search: Sequence[Path] = ()) -> tuple[Moment, Moment]:
+    """The moments that two references lead to, of a kind that can be compared: both snapshots, or both losses.
+
+    Raises LeakrunError(USAGE) for what is not there, or can't be compared; UNMEASURED for a run that recorded nothing.
+    """
+    references = [parse(text, runs_dir) for text in (before, after)]
+    evidence: dict[str, Evidence] = {}
+    for reference in references:
+        if reference.what not in evidence:
+            evidence[reference.what] = _evidence(reference, runs_dir, search)
+    chosen = [(each, evidence[each.what], _chosen(each, evidence[each.what])) for each in references]
+    by_losses = [reference.number is None and _finds_losses(heard) for reference, _, heard in chosen]
+    if by_losses[0] != by_losses[1]:
+        by_losses = _snapshots_of_both(references, [heard for _, _, heard in chosen], by_losses)
+    moments = [_moment(*each, losses=losses) for each, losses in zip(chosen, by_losses, strict=True)]
+    return moments[0], moments[1]
+
+
+def _evidence(reference: Reference, runs_dir: Path, search: Sequence[Path]) -> Evidence:
+    found = reading.evidence_of([reference.what], runs_dir, search=search)
+    if not found.recordings:
+        raise LeakrunError(ErrorKind.UNMEASURED, f"{found.name} recorded nothing: {found.nothing}")
+    return found
+
+
+def _chosen(reference: Reference, evidence: Evidence) -> Sequence[Recording]:
+    """All recordings, or those of the process that was named."""
+    if reference.pid is None:
+        return evidence.recordings
+    found = [each for each in evidence.recordings if each.pid == reference.pid]
+    if not found:
+        there = ", ".join(str(each.pid) for each in evidence.recordings if each.pid is not None) or "none with a pid"
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{reference.text!r}: {evidence.name} has no process {reference.pid}", f"it has {there}"
+        )
+    return found
+
+
+def _finds_losses(recordings: Sequence[Recording]) -> bool:
+    """The tool says what is lost, if only that nothing is."""
+    tools = [backends.get(each.tool) for each in recordings if each.tool in backends.names()]
+    return any(each.losses for each in recordings) or any(Metric.LEAKED_BYTES in tool.measures for tool in tools)
+
+
+def _snapshots_of_both(
+    references: Sequence[Reference], heard: Sequence[Sequence[Recording]], by_losses: Sequence[bool]
+) -> list[bool]:
+    """One says what is lost, the other what lives: where both have snapshots these are compared."""
+    side = by_losses.index(True)
+    if heard[side][0].snapshots and references[1 - side].number is not None:
+        return [False, False]
+    raise LeakrunError(
+        ErrorKind.USAGE,
+        f"{references[side].text!r} says what was lost, {references[1 - side].text!r} what was in use: they can't be compared",
+        "compare two runs of one profile, or two snapshots: RUN@0 RUN@-1",
+    )
+
+
+def _moment(reference: Reference, evidence: Evidence, heard: Sequence[Recording], *, losses: bool) -> Moment:
+    kept = list(heard) if losses else [heard[0]]
+    known = {id(each) for each in kept}
+    others = [each.pid for each in evidence.recordings if id(each) not in known and each.pid is not None]
+    return Moment(reference, evidence, kept, None if losses else _numbered(reference, evidence, heard[0]), others)
+
+
+def _numbered(reference: Reference, evidence: Evidence, recording: Recording) -> int:
+    """The number of the snapshot that is meant, from 0."""
+    count = len(recording.snapshots)
+    if count == 0:
+        raise LeakrunError(
+            ErrorKind.USAGE,
+            f"{reference.text!r}: {evidence.name} has no snapshots",
+            "take some: leakrun -p massif, or --every 500ms",
+        )
+    number = -1 if reference.number is None else reference.number
+    if not -count <= number < count:
+        noun = "1 snapshot: @0" if count == 1 else f"{count} snapshots: @0 to @{count - 1}, or @-1 for the last"
+        raise LeakrunError(ErrorKind.USAGE, f"{reference.text!r}: there is no snapshot {number}", f"{evidence.name} has {noun}")
+    return number % count
