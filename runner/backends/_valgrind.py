@@ -65,13 +65,15 @@ def plan(
     tool_name: str,
     output: list[str],
     pattern: str,
-    checkpoint: Trigger,
+    checkpoint: Trigger | None,
     target: Target,
     tool: ToolStatus,
     profile: Profile,
     out: Path,
 ) -> LaunchPlan:
-    """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`."""
+    """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`; no
+    `checkpoint` where the tool writes nothing while the program runs.
+    """
     if target.setuid:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
@@ -99,12 +101,12 @@ def plan(
         # A preloaded allocator would be loaded into valgrind's launcher too, and hide malloc from the tool.
         kept = [entry for entry in re.split(r"[ :]+", target.preload) if entry and not ALLOCATORS.search(entry)]
         env["LD_PRELOAD"] = ":".join(kept) or None
-    triggers = () if "vgdb" in " ".join(tool.limits) else (checkpoint,)
+    possible = "vgdb" not in " ".join(tool.limits)
     return LaunchPlan(
         argv=tuple(argv),
         env=env,
         cwd=target.cwd,
-        triggers=triggers,
+        triggers=(checkpoint,) if checkpoint and possible else (),
         stop=profile.stop_plan(),
         outputs=(pattern,),
         litter=("vgdb-*",),

@@ -17,7 +17,7 @@ OUT = Path("/srv/runs/100% mine/raw")
 def test_a_backend_is_one_file_and_one_profile_at_least(name: str) -> None:
     backend = backends.get(name)
     assert backend.name == name
-    assert backend.measures and backend.sees and backend.cost
+    assert backend.measures and backend.cost
     assert name in shipped_names()
     assert pipeline.load_profile(name).backend == name
 
@@ -43,7 +43,7 @@ def test_planning_is_pure_and_deterministic(name: str, monkeypatch: pytest.Monke
     assert first == backend.plan(TARGET, TOOL, profile, OUT)
     assert first.argv[-2:] == TARGET.argv
     assert first.outputs
-    assert first.triggers
+    assert first.triggers or not backend.sees  # nothing is seen to grow without snapshots
 
 
 def test_a_backend_that_is_not_there_is_a_key_error() -> None:
