@@ -5,11 +5,12 @@ snapshot, or what was lost where the tool finds what is lost. A path that exists
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner import backends, reading, rundir
+from runner.analysis.diff import has_stacks
 from runner.errors import ErrorKind, LeakrunError
 from runner.model import Metric, Recording, Snapshot
 from runner.reading import Evidence
@@ -155,3 +156,27 @@ def _numbered(reference: Reference, evidence: Evidence, recording: Recording) ->
         noun = "1 snapshot: @0" if count == 1 else f"{count} snapshots: @0 to @{count - 1}, or @-1 for the last"
         raise LeakrunError(ErrorKind.USAGE, f"{reference.text!r}: there is no snapshot {number}", f"{evidence.name} has {noun}")
     return number % count
+
+
+def notes(before: Moment, after: Moment) -> Iterator[str]:
+    """What bounds the comparison of two moments, a sentence each."""
+    for side in (before, after):
+        yield from _notes(side)
+    tools = [side.recordings[0].tool for side in (before, after)]
+    if tools[0] != tools[1]:
+        yield f"{tools[0]} and {tools[1]} do not count alike: small differences may be theirs"
+    if before.recordings[0].growth_kind is not after.recordings[0].growth_kind:
+        yield "one of them counts whole pages, the other what was asked for"
+
+
+def _notes(side: Moment) -> Iterator[str]:
+    if side.others:
+        pids = ", ".join(map(str, side.others[:5])) + (" ..." if len(side.others) > 5 else "")
+        yield f"{side.reference.text}: its other processes are left out: {pids} ({side.reference.what}:PID@N names one)"
+    snapshot = side.snapshot
+    if snapshot is not None and not has_stacks(snapshot):
+        stacked = [str(number) for number, each in enumerate(side.recordings[0].snapshots) if has_stacks(each)]
+        near = ", ".join(stacked[:10]) + (" ..." if len(stacked) > 10 else "") or "none"
+        yield f"{side.reference.text}: this snapshot has totals only; those with stacks are {near}"
+    for recording in side.recordings:
+        yield from (f"{side.reference.text}: {text}" for text in (*recording.flaws, *recording.limits))

@@ -17,6 +17,7 @@ from runner.model import FindingKind, Frame, Recording
 _ORDER = {
     shape: place for place, shape in enumerate((Shape.GROWING, Shape.UNDECIDED, Shape.PLATEAU, Shape.STEADY, Shape.FALLING))
 }
+_RISING = (Shape.GROWING, Shape.UNDECIDED)
 _END = 0.2  # of the time, at either end
 _MOVED = 0.25  # of a site's most: so much between the first and the last fifth is no mere coming and going
 
@@ -27,7 +28,8 @@ class Ranked:
 
     slope   bytes per unit of time: of a site that grows over the last two thirds, else over the whole
     rise    bytes from the first snapshot to the last (after a burst: what the slope makes of it); below 0 where it fell
-    part    bytes of all growth that are its own
+    part    bytes that it adds to all growth
+    share   its part (0 to 1) of all growth, where it grows or may
     first   bytes at the first snapshot; None where there is only one
     """
 
@@ -87,7 +89,7 @@ def rank(recordings: Sequence[Recording], wrappers: Sequence[str] = (), warmup: 
     ranking.sites = _folded(found)
     whole = sum(each.part for each in ranking.sites)
     for each in ranking.sites:
-        each.share = round(each.part / whole, 4) if whole > 0 else 0.0
+        each.share = round(each.part / whole, 4) if whole > 0 and each.shape in _RISING else 0.0
     ranking.sites.sort(key=lambda each: (_ORDER[each.shape], -each.rise, -each.last))
     return ranking
 

@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from runner import __version__
-from runner.cli import profiles, run, show, words
+from runner.cli import diff, growth, profiles, run, show, words
 
 app = typer.Typer(
     name="leakrun",
@@ -44,6 +44,8 @@ def leakrun(
 
 app.command("run", no_args_is_help=True)(run.run)
 app.command("show", no_args_is_help=True)(show.show)
+app.command("growth", no_args_is_help=True)(growth.growth)
+app.command("diff", no_args_is_help=True)(diff.diff)
 app.command("profiles")(profiles.profiles)
 
 

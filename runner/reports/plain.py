@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -56,3 +57,14 @@ def sparkline(series: Sequence[tuple[float, int]], columns: int) -> str:
             at += 1
         values.append(series[at][1])
     return "".join(_BLOCKS[min(7, int(8 * max(0, value) / top))] for value in values)
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """`text` with what the stream's encoding lacks replaced."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def file_line(file: str, line: int | None) -> str:
+    """A place as people and editors write it, relative to the working directory where it is below it."""
+    return f"{near(file)}:{line}" if line is not None else near(file)
