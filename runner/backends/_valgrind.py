@@ -90,7 +90,7 @@ def plan(
         str(tool.path or "valgrind"),
         f"--tool={tool_name}",
         *output,
-        f"--vgdb-prefix={escaped(out)}/vgdb",
+        f"--vgdb-prefix={out}/vgdb",
         "--fullpath-after=",
         *options_as_arguments(profile.options),
         *profile.args,

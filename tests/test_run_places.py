@@ -1,0 +1,80 @@
+"""Runs in places with characters that tools take for their own, and what a run leaves there."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leakrun_command import answer, leakrun
+
+SOURCE = """
+#include <stdlib.h>
+#include <unistd.h>
+static void *kept[400];
+__attribute__((noinline)) static void keep(int i) { kept[i] = malloc(5000); }
+int main(void) { for (int i = 0; i < 300; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
+"""
+ODD = "100% odd %p %q{HOME} é"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("odd") / ODD
+    directory.mkdir()
+    (directory / "p.c").write_text(SOURCE)
+    subprocess.run(["gcc", "-g", "-o", directory / "p", directory / "p.c"], check=True)
+    return directory / "p"
+
+
+@pytest.mark.parametrize("profile", ["memcheck", "massif", "heapprofile"])
+def test_a_directory_with_an_odd_name(profile: str, program: Path) -> None:
+    ran = leakrun("-q", "-p", profile, "--runs-dir", "runs %n\nx", "./p", cwd=program.parent)
+    assert (ran.returncode, ran.stdout) == (0, "")
+    runs = [path for path in (program.parent / "runs %n\nx").iterdir() if path.name.startswith(f"{profile}-")]
+    said = answer(runs[0])
+    assert said["run"]["complete"]
+    if profile != "memcheck":
+        assert [(each["function"], each["line"]) for each in said["findings"]] == [("keep", 5)]
+
+
+@pytest.mark.parametrize("profile", ["massif", "memcheck"])
+def test_snapshots_on_a_timer_through_vgdb(profile: str, program: Path, tmp_path: Path) -> None:
+    ran = leakrun("-q", "-p", profile, "--every", "300ms", "-o", tmp_path / "run", program)
+    assert ran.returncode == 0
+    timeline = json.loads((tmp_path / "run" / "manifest.json").read_text())["timeline"]
+    taken = [event["file"] for event in timeline if event["kind"] == "snapshot"]
+    assert len(taken) >= 2
+    assert not [event for event in timeline if event["kind"] == "miss"]
+    said = answer(tmp_path / "run")
+    if profile == "memcheck":
+        assert said["run"]["snapshots"] == len(taken)
+
+
+def test_a_run_is_read_the_same_where_it_was_copied_to_and_the_binary_is_gone(program: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "program"
+    program.copy(moved) if hasattr(program, "copy") else moved.write_bytes(program.read_bytes())
+    moved.chmod(0o755)
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", moved).returncode == 0
+    before = answer(tmp_path / "run")
+    moved.unlink()
+    (tmp_path / "run").rename(tmp_path / "copied")
+    after = answer(tmp_path / "copied")
+    assert before["findings"] == after["findings"] != []
+    assert before["verdict"] == after["verdict"] == "growing"
+    kept = json.loads((tmp_path / "copied" / "answer.json").read_text())
+    assert kept["findings"] == after["findings"]
+
+
+def test_the_run_directory_is_whole_and_private(program: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert leakrun("-q", "-p", "massif", "-o", run, "--env", "A=b", program).returncode == 0
+    assert run.stat().st_mode & 0o777 == 0o700
+    names = {path.name for path in run.iterdir()}
+    assert {"manifest.json", "profile.yaml", "raw", "maps", "samples.csv", "answer.json"} <= names
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["state"] == "complete"
+    assert manifest["exit"] == {"code": 0, "signal": None, "stopped_by": None}
+    assert (run / "samples.csv").read_text().splitlines()[0].startswith("time_s,pid,rss_bytes")
+    assert not list((run / "raw").glob("vgdb-*"))
+    assert (run / "raw" / f"massif.{manifest['process']['pid']}.out.txt").read_text().count("ms_print") >= 1
