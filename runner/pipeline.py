@@ -15,6 +15,7 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.rundir import RunDirectory
+from runner.supervise import proc
 
 if TYPE_CHECKING:  # nothing that only reading needs is imported on the way to the launch
     from runner.model import Answer
@@ -101,8 +102,15 @@ def _journal(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolSt
         tool=tool,
         warmup=request.warmup,
         children=request.children,
+        supervisor=_myself(),
     )
     run.write_manifest(manifest)
+
+
+def _myself() -> dict[str, int]:
+    """This process, so that a run whose supervisor died is known as such."""
+    stat = proc.stat(os.getpid())
+    return {"pid": os.getpid(), "start_ticks": stat.start_ticks if stat else 0}
 
 
 def _tidy(plan: LaunchPlan, backend: Backend, run: RunDirectory) -> None:

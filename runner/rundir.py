@@ -207,12 +207,19 @@ def _plain(name: str, otherwise: str) -> str:
 def runs(runs_dir: Path) -> list[RunDirectory]:
     """The runs below `runs_dir`, oldest first; empty where there is no such directory. Manifests are not looked into."""
     try:
-        paths = [path for path in runs_dir.iterdir() if (path / "manifest.json").is_file()]
+        paths = [path for path in runs_dir.iterdir() if _has_manifest(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise LeakrunError(ErrorKind.USAGE, f"{runs_dir} can't be read: {error.strerror}", "look at its permissions") from None
     return [RunDirectory(path) for path in sorted(paths, key=_age)]
+
+
+def _has_manifest(path: Path) -> bool:
+    try:
+        return (path / "manifest.json").is_file()
+    except OSError:  # somebody else's directory, closed to us
+        return False
 
 
 def _age(path: Path) -> tuple[str, int, str]:

@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from runner import __version__
-from runner.cli import diff, growth, profiles, run, show, words
+from runner.cli import diff, doctor, growth, profiles, run, runs, show, words
 
 app = typer.Typer(
     name="leakrun",
@@ -42,18 +42,12 @@ def leakrun(
     """
 
 
-app.command("run", no_args_is_help=True)(run.run)
-app.command("show", no_args_is_help=True)(show.show)
-app.command("growth", no_args_is_help=True)(growth.growth)
-app.command("diff", no_args_is_help=True)(diff.diff)
-app.command("profiles")(profiles.profiles)
-
-
 def dispatch(arguments: list[str]) -> int:
     """Run the verb that the words name, and return its exit code."""
+    options = verb("run").params
+    valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", False)}
+    arranged = words.arrange(arguments, VERBS, valued)
     command: Any = get_command(app)
-    valued = {name for option in command.commands["run"].params for name in option.opts if not getattr(option, "is_flag", False)}
-    arranged = words.arrange(arguments, command.commands.keys(), valued)
     try:
         result = command.main(args=arranged, prog_name="leakrun", standalone_mode=False)
     except typer.Exit as ended:
