@@ -51,8 +51,8 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
 
     Raises LeakrunError where the program can't be started or the tool can't see into it; then no directory is left behind.
     """
-    target = inspect(request)
     backend = backends.get(request.profile.backend)
+    target = inspect(request, backend)
     tool = probed(backend, request.profile)
     run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
     try:
@@ -69,12 +69,12 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     return run, outcome
 
 
-def inspect(request: Request) -> Target:
+def inspect(request: Request, backend: Backend) -> Target:
     """The program that would run. Raises LeakrunError where it can't."""
     from runner.symbols.target import inspect_target
 
     environment = {**os.environ, **dict(request.env)}
-    target = inspect_target(request.argv, request.cwd or Path.cwd(), environment)
+    target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
     return replace(target, env=request.env, preload=environment.get("LD_PRELOAD", ""))
 
 

@@ -34,6 +34,7 @@ class Target:
     elf         None where the executable is not ELF
     env         set for the program by the user
     preload     LD_PRELOAD as the program would get it
+    marks       those of the backend's marks that the executable's bytes hold
     """
 
     argv: tuple[str, ...]
@@ -44,6 +45,7 @@ class Target:
     script: Path | None = None
     env: tuple[tuple[str, str], ...] = ()
     preload: str = ""
+    marks: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Heapprofile(Backend):
     name = "heapprofile"
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH})
+    marks = (b"HEAPPROFILESIGNAL",)
     cost = "1.2 to 5 times slower"
     Options: ClassVar[type[ToolOptions]] = HeapprofileOptions
 
@@ -92,7 +93,7 @@ class Heapprofile(Backend):
         dump = Trigger(
             name="dump",
             action=SendSignal(options.signal),
-            gate=Gate(catches=options.signal, mapped="libtcmalloc"),
+            gate=Gate(catches=options.signal, mapped=None if target.marks else "libtcmalloc"),
             proof=Proof("heap*[._]{pid}.*.heap", marker=b"heap profile:"),
             every=snapshots.every,
             adaptive=snapshots.adaptive,
@@ -107,7 +108,7 @@ class Heapprofile(Backend):
             stop=profile.stop_plan(),
             default_signals=(options.signal,),
             outputs=("heap*.heap",),
-            loaded="libtcmalloc",
+            loaded=None if target.marks else "libtcmalloc",
         )
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
@@ -130,7 +131,9 @@ class Heapprofile(Backend):
 
 
 def linked_in(target: Target) -> bool:
-    """The program loads a tcmalloc that has the profiler by itself: nothing to preload."""
+    """The program has a tcmalloc with the profiler in it, or loads one by itself: nothing to preload."""
+    if target.marks:
+        return True
     return target.elf is not None and any(WITH_PROFILER.search(name) for name in target.elf.needed)
 
 

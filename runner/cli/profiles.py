@@ -140,17 +140,17 @@ def _planned(profile: "Profile", program: Sequence[str]) -> tuple["LaunchPlan", 
     if tool.path is None:
         notes.append(f"{tool.name} is not installed here; to install it: {tool.install}")
         tool = replace(tool, path=Path(tool.name))
-    return backend.plan(_target(program), tool, profile, RUN_DIRECTORY / "raw"), notes
+    return backend.plan(_target(program, backend.marks), tool, profile, RUN_DIRECTORY / "raw"), notes
 
 
-def _target(program: Sequence[str]) -> "Target":
+def _target(program: Sequence[str], marks: Sequence[bytes]) -> "Target":
     from runner.plan import Target
 
     if not program:
         return Target(argv=PLACEHOLDER, executable=Path(PLACEHOLDER[0]), cwd=Path.cwd())
     from runner.symbols.target import inspect_target
 
-    return replace(inspect_target(program, Path.cwd(), os.environ), preload=os.environ.get("LD_PRELOAD", ""))
+    return replace(inspect_target(program, Path.cwd(), os.environ, marks), preload=os.environ.get("LD_PRELOAD", ""))
 
 
 def _filled(word: str) -> str:

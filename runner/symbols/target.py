@@ -1,5 +1,6 @@
 """Which file a command line would run, found as execvp(3) finds it, and why it could not be run."""
 
+import mmap
 import os
 import re
 import stat
@@ -25,8 +26,10 @@ _MACHINES = {
 }
 
 
-def inspect_target(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Target:
+def inspect_target(argv: Sequence[str], cwd: Path, env: Mapping[str, str], marks: Sequence[bytes] = ()) -> Target:
     """The target of a command line. `env` is the whole environment that the program will have.
+
+    `marks` are looked for in the executable's bytes.
 
     Raises LeakrunError: NOT_FOUND where there is no such program; NOT_EXECUTABLE where the kernel would refuse it.
     """
@@ -42,7 +45,19 @@ def inspect_target(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Ta
         elf=_runnable_elf(executable, argv[0], env),
         setuid=_gains_privileges(executable),
         script=script if script != executable else None,
+        marks=_marks_in(executable, marks),
     )
+
+
+def _marks_in(path: Path, marks: Sequence[bytes]) -> frozenset[bytes]:
+    """Those of the marks that the file holds; none where it can't be read."""
+    if not marks:
+        return frozenset()
+    try:
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return frozenset(mark for mark in marks if content.find(mark) >= 0)
+    except (OSError, ValueError):
+        return frozenset()
 
 
 def _find(name: str, cwd: Path, env: Mapping[str, str]) -> Path:
