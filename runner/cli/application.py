@@ -1,22 +1,53 @@
 """The typer application: its verbs, and how words reach them."""
 
 import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from runner import __version__
-from runner.cli import diff, doctor, growth, profiles, run, runs, show, words
+from runner.cli import words
 
-app = typer.Typer(
-    name="leakrun",
-    add_completion=True,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # rich would cost the launch 30 ms
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# In the order of --help. Each is the function of that name in the module of that name in this package.
+VERBS = ("run", "runs", "show", "growth", "diff", "profiles", "doctor")
+
+
+class Verbs(TyperGroup):
+    """The verbs, each imported when it is called for: the way to a launch pays for no other."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer keeps click's Context private
+        """All names, for --help and for completion."""
+        return list(VERBS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """The verb of that name; None where there is none."""
+        return verb(cmd_name) if cmd_name in VERBS else None
+
+
+def _typer(**more: Any) -> typer.Typer:
+    return typer.Typer(
+        rich_markup_mode=None,  # rich would cost the launch 30 ms
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+@cache
+def verb(name: str) -> Any:
+    """The command of that name."""
+    function: Callable[..., int] = getattr(import_module(f"runner.cli.{name}"), name)
+    alone = _typer(add_completion=False)
+    alone.command(name)(function)
+    return get_command(alone)
+
+
+app = _typer(name="leakrun", cls=Verbs)
 
 
 def _version(wanted: bool) -> None:
@@ -46,7 +77,7 @@ def dispatch(arguments: list[str]) -> int:
     """Run the verb that the words name, and return its exit code."""
     options = verb("run").params
     valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", False)}
-    arranged = words.arrange(arguments, VERBS, valued)
+    arranged = words.arrange(arguments or ["--help"], VERBS, valued)
     command: Any = get_command(app)
     try:
         result = command.main(args=arranged, prog_name="leakrun", standalone_mode=False)
@@ -58,6 +89,6 @@ def dispatch(arguments: list[str]) -> int:
         # Typer's usage errors carry their own message; whatever does not is not one of them.
         if not hasattr(error, "format_message"):
             raise
-        sys.stderr.write(f"leakrun: {error.format_message()}\n  `leakrun {arranged[0] if arranged else ''} --help` shows how\n")
+        sys.stderr.write(f"leakrun: {error.format_message()}\n  `leakrun {arranged[0]} --help` shows how\n")
         return 2
     return result if isinstance(result, int) else 0
