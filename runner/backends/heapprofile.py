@@ -28,6 +28,10 @@ DIRECTORIES = (
     "/usr/local/lib",
     "/opt/homebrew/lib",
 )
+BYPASSED = (
+    "not one allocation went through tcmalloc: the program has a malloc of its own, or gets its memory by mmap; "
+    "use --profile massif, or massif-pages"
+)
 DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, BeforeValidator(lambda value: parse_signal(value) if isinstance(value, str) else value)]
 
@@ -126,6 +130,8 @@ class Heapprofile(Backend):
             recording.pid = pid
             if options.HEAP_PROFILE_ONLY_MMAP:
                 recording.growth_kind = FindingKind.MAPPING_GROWTH
+            elif not any(snapshot.totals.get(Metric.ALLOCATED_BYTES) for snapshot in recording.snapshots):
+                recording.flaws.append(BYPASSED)
             recordings.append(recording)
         return recordings
 

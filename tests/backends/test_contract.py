@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from runner import backends, pipeline
 from runner.plan import ElfFacts, Target, ToolStatus
 from runner.profile import shipped_names

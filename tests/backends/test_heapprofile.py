@@ -1,0 +1,88 @@
+"""The ways in which a program may have, or not have, its malloc from tcmalloc."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leakrun_command import answer, leakrun
+
+GROWING = """
+#include <stdlib.h>
+#include <unistd.h>
+static void *kept[1000];
+__attribute__((noinline)) static void keep(int i) { kept[i] = malloc(5000); }
+int main(void) { for (int i = 0; i < 300; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
+"""
+OWN_MALLOC = """
+#include <stddef.h>
+#include <string.h>
+static char pool[64 << 20];
+static size_t used;
+void *malloc(size_t size) { void *p = pool + used; used += (size + 15) & ~15ul; return p; }
+void free(void *p) { (void)p; }
+void *calloc(size_t a, size_t b) { return memset(malloc(a * b), 0, a * b); }
+void *realloc(void *old, size_t size) { void *p = malloc(size); return old ? memcpy(p, old, size) : p; }
+"""
+STATIC_LIBRARY = next(Path("/usr/lib").glob("*/libtcmalloc.a"), None)
+
+
+def built(directory: Path, source: str, *flags: str) -> Path:
+    (directory / "p.c").write_text(source)
+    subprocess.run(["gcc", "-g", "-o", directory / "p", directory / "p.c", *flags], check=True)
+    return directory / "p"
+
+
+def environment_of(run: Path) -> str:
+    return (run / "manifest.json").read_text()
+
+
+def found(run: Path) -> list[tuple[str, int]]:
+    said = answer(run)
+    assert said["run"]["snapshots"] >= 8
+    return [(each["function"], each["line"]) for each in said["findings"]]
+
+
+def test_it_is_preloaded(tmp_path: Path) -> None:
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", built(tmp_path, GROWING)).returncode == 0
+    assert "LD_PRELOAD" in environment_of(tmp_path / "run")
+    assert found(tmp_path / "run") == [("keep", 5)]
+
+
+def test_a_program_that_is_linked_with_it_is_left_as_it_is(tmp_path: Path) -> None:
+    program = built(tmp_path, GROWING, "-Wl,--no-as-needed", "-ltcmalloc")
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 0
+    assert "LD_PRELOAD" not in environment_of(tmp_path / "run")
+    assert found(tmp_path / "run") == [("keep", 5)]
+
+
+@pytest.mark.skipif(STATIC_LIBRARY is None, reason="there is no libtcmalloc.a here")
+def test_a_program_that_has_it_linked_in_statically_is_left_as_it_is(tmp_path: Path) -> None:
+    whole = ("-Wl,--whole-archive", str(STATIC_LIBRARY), "-Wl,--no-whole-archive")
+    program = built(tmp_path, GROWING, *whole, "-lstdc++", "-lm", "-lpthread", "-lunwind")
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 0
+    assert "LD_PRELOAD" not in environment_of(tmp_path / "run")
+    assert found(tmp_path / "run") == [("keep", 5)]
+
+
+def test_a_program_that_is_linked_with_the_minimal_one_gets_the_whole_one(tmp_path: Path) -> None:
+    program = built(tmp_path, GROWING, "-Wl,--no-as-needed", "-l:libtcmalloc_minimal.so.4")
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 0
+    assert found(tmp_path / "run") == [("keep", 5)]
+
+
+def test_a_program_with_a_malloc_of_its_own_is_never_clean(tmp_path: Path) -> None:
+    program = built(tmp_path, GROWING + OWN_MALLOC)
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 0
+    said = answer(tmp_path / "run")
+    assert said["verdict"] == "inconclusive"
+    assert "a malloc of its own" in said["reasons"][0]
+
+
+def test_the_variables_of_the_profile_reach_the_library(tmp_path: Path) -> None:
+    program = built(tmp_path, GROWING)
+    options = ("--set", "HEAP_PROFILE_ALLOCATION_INTERVAL=100K", "--set", "HEAP_PROFILE_INUSE_INTERVAL=1G")
+    quiet = ("--set", "snapshots.every=1h", "--set", "snapshots.adaptive=false")
+    assert leakrun("-q", "-p", "heapprofile", *options, *quiet, "-o", tmp_path / "run", program).returncode == 0
+    dumps = list((tmp_path / "run" / "raw").glob("*.heap"))
+    assert 14 <= len(dumps) <= 17  # 1.5 MB allocated, a dump for each 100 KiB, and one at the end
