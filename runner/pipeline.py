@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def inspect(request: Request, backend: Backend) -> Target:
 
     environment = {**os.environ, **dict(request.env)}
     target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
-    return replace(target, env=request.env, preload=environment.get("LD_PRELOAD", ""))
+    return target._replace(env=request.env, preload=environment.get("LD_PRELOAD", ""))
 
 
 def probed(backend: Backend, chosen: Profile) -> ToolStatus:

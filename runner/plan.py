@@ -2,15 +2,19 @@
 
 Times are seconds, sizes are bytes. In commands and paths of a plan `{pid}` stands for the process acted upon and
 `{n}` for the number of the snapshot, from 0001 up.
+
+What never changes is a NamedTuple: making a frozen dataclass takes eight times as long, and the launch waits for it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class ElfFacts:
+class ElfFacts(NamedTuple):
     """What an ELF executable's headers say, as far as launching it under a tool depends on it."""
 
     bits: int  # 32 or 64
@@ -24,8 +28,7 @@ class ElfFacts:
         return self.interpreter is None
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What is measured: a command to launch.
 
     argv        as the user typed it
@@ -48,8 +51,7 @@ class Target:
     marks: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolStatus:
+class ToolStatus(NamedTuple):
     """What probe() found of a native tool.
 
     path     the launcher or library; None where it was not found
@@ -70,15 +72,13 @@ class ToolStatus:
         return ".".join(map(str, self.version))
 
 
-@dataclass(frozen=True, slots=True)
-class SendSignal:
+class SendSignal(NamedTuple):
     """Send a signal to the process."""
 
     signum: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunCommand:
+class RunCommand(NamedTuple):
     """Run argv beside the target; its standard output goes to `stdout` (a path in raw/) where given."""
 
     argv: tuple[str, ...]
@@ -89,8 +89,7 @@ class RunCommand:
 Action = SendSignal | RunCommand
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(NamedTuple):
     """What must hold of a process before the action may touch it.
 
     catches  it has a handler for this signal (SigCgt of /proc/PID/status)
@@ -103,8 +102,7 @@ class Gate:
     exists: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """What shows that a snapshot was written: a new file in raw/, not empty, that stands still and contains the marker.
 
     pattern  a glob below raw/, with {pid} and {n}
@@ -117,8 +115,7 @@ class Proof:
     settle: float = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """When to do what, to which processes, and how to know that it worked.
 
     every      seconds between two snapshots; None for none on a timer
@@ -141,16 +138,14 @@ class Trigger:
     patience: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class StopPlan:
+class StopPlan(NamedTuple):
     """How the target is ended: the signal, and how long it may take to write once its output no longer grows."""
 
     signum: int = 15
     grace: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchPlan:
+class LaunchPlan(NamedTuple):
     """What the supervisor starts and watches.
 
     env        changes to the environment: None unsets; `{pid}` becomes the target's own
@@ -161,7 +156,7 @@ class LaunchPlan:
     """
 
     argv: tuple[str, ...]
-    env: dict[str, str | None] = field(default_factory=dict)
+    env: Mapping[str, str | None] = MappingProxyType({})
     cwd: Path | None = None
     triggers: tuple[Trigger, ...] = ()
     stop: StopPlan = StopPlan()

@@ -1,6 +1,5 @@
 """dhat: valgrind's DHAT: what each place allocates in all and holds at the peak; what is never read, or lives briefly."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,7 +27,7 @@ class Dhat(Backend):
 
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find valgrind. That vgdb may be missing does not matter here."""
-        return replace(_valgrind.probe(options), limits=())
+        return _valgrind.probe(options)._replace(limits=())
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """One file for each process, at its end. Refuses snapshots: DHAT writes nothing while the program runs."""

@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -139,7 +138,7 @@ def _planned(profile: "Profile", program: Sequence[str]) -> tuple["LaunchPlan", 
     notes = list(tool.limits)
     if tool.path is None:
         notes.append(f"{tool.name} is not installed here; to install it: {tool.install}")
-        tool = replace(tool, path=Path(tool.name))
+        tool = tool._replace(path=Path(tool.name))
     return backend.plan(_target(program, backend.marks), tool, profile, RUN_DIRECTORY / "raw"), notes
 
 
@@ -150,7 +149,7 @@ def _target(program: Sequence[str], marks: Sequence[bytes]) -> "Target":
         return Target(argv=PLACEHOLDER, executable=Path(PLACEHOLDER[0]), cwd=Path.cwd())
     from runner.symbols.target import inspect_target
 
-    return replace(inspect_target(program, Path.cwd(), os.environ, marks), preload=os.environ.get("LD_PRELOAD", ""))
+    return inspect_target(program, Path.cwd(), os.environ, marks)._replace(preload=os.environ.get("LD_PRELOAD", ""))
 
 
 def _filled(word: str) -> str:

@@ -5,7 +5,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
@@ -188,7 +187,7 @@ def _runnable_elf(path: Path, name: str, env: Mapping[str, str]) -> ElfFacts | N
             f"{name} needs the loader {image.interpreter}, which is not there",
             "install the C library that it was linked with",
         )
-    return replace(image.facts(), needed=needed_libraries(path, env.get("LD_LIBRARY_PATH", "")))
+    return image.facts()._replace(needed=needed_libraries(path, env.get("LD_LIBRARY_PATH", "")))
 
 
 def _what_it_is(path: Path) -> str:
