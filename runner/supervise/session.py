@@ -5,10 +5,12 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 from runner.errors import LeakrunError
 from runner.plan import EventKind, LaunchPlan, Outcome
-from runner.supervise import proc, signals
+from runner.supervise import proc, requests, signals
+from runner.supervise.ending import Ending
 from runner.supervise.family import Family, Member, subreaper
 from runner.supervise.keep import MapsKeeper, Sampler
 from runner.supervise.launch import launch
@@ -16,7 +18,6 @@ from runner.supervise.output import RawOutput
 from runner.supervise.schedule import Pace, look_interval, sample_interval
 from runner.supervise.shots import Snapshots
 from runner.supervise.signals import Held
-from runner.supervise.stop import Deed, Rung, StopSequence
 from runner.supervise.terms import Journal, Places, Progress
 from runner.supervise.timeline import Timeline
 
@@ -67,18 +68,16 @@ class _Session:
         self.output = RawOutput(places.raw)
         self.maps = MapsKeeper(places.maps)
         self.sampler = Sampler(places.samples)
-        self.stop = StopSequence(plan.stop)
+        self.inbox = requests.Inbox(places.requests)
         self.family = Family(0, plan.loaded, self.timeline)
         self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline)
+        self.ending = Ending(plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look)
         self.state = "starting"
         self._journal, self._progress = journal, progress
         self._duration = duration
         self._children_left = True
         self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
         self._growth_due = self._progress_due = self._journal_due = 0.0
-        self._active_at = 0.0  # when anything that outlived the main process last used the processor
-        self._activity = -1
-        self._killed: set[tuple[int, int]] = set()
         self._unwritable: set[str] = set()
 
     # ---- start and end
@@ -87,6 +86,7 @@ class _Session:
         """Write what is to be known before the program starts, and start it."""
         self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
         self.sampler.open()
+        self._write("requests/", self.inbox.open)
         self._journal(self.outcome, self.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
         self.outcome.started_at = time.time()
@@ -109,7 +109,7 @@ class _Session:
             deadline = time.monotonic() + patience
             self.family.look(self.timeline.now())
             for member in self.family.alive():
-                self._send(member, signum)
+                self.ending.send(member, signum)
             while self._children_left and time.monotonic() < deadline:
                 ended, self._children_left = self.family.reap(self.timeline.now())
                 time.sleep(0 if ended else 0.01)
@@ -151,18 +151,17 @@ class _Session:
             return True
         living = self.family.alive()
         if self.family.main is not None or living:
-            immortal = self.stop.rung == Rung.KILLED and all((m.pid, m.start_ticks) in self._killed for m in living)
-            return immortal and self.timeline.now() > self._growth_due + 5
+            return self.ending.all_killed() and self.timeline.now() > self._growth_due + 5
         for helper in self.snapshots.helpers.values():
             helper.kill()
         return False
 
     def _next(self, now: float) -> float:
         """When there is something to do again, should no signal come before."""
-        deadlines = [self._look.due, self.snapshots.due(now), self.stop.due(self.output.grown_at)]
-        if self._duration is not None and not self.stop.begun:
+        deadlines = [self._look.due, self.snapshots.due(now), self.ending.due]
+        if self._duration is not None and not self.ending.begun:
             deadlines.append(self._duration)
-        if self.stop.begun or self.family.main is None:
+        if self.ending.begun or self.family.main is None:
             deadlines.append(self._growth_due)
         if self.timeline.fresh:
             deadlines.append(self._journal_due)
@@ -183,26 +182,21 @@ class _Session:
         self.outcome.code, self.outcome.signum = (code, None) if code >= 0 else (None, -code)
         text = f"by {signals.name_of(-code)}" if code < 0 else f"with code {code}"
         self.timeline.tell(EventKind.ENDED, self.outcome.pid, text)
-        self._active_at = now
         self.family.look(now)
-        living = self.family.alive()
-        if living and not self.stop.begun:
-            self.timeline.tell(
-                EventKind.NOTE, None, f"the program ended and left {len(living)} processes: watched until they end"
-            )
-        self._do(self.stop.main_ended(now), now)
+        self.ending.main_ended(now)
         self._change_state("stopping")
 
     def _observe(self, now: float) -> None:
         if now >= self._look.due:
             began = time.thread_time()
             self.family.look(now)
-            self._kill_what_is_left()
+            self.ending.kill_what_is_left()
             interval = 0.002 if self.family.young(now) else look_interval(now)
             self._look.done(now, time.thread_time() - began, interval)
             self._take_sample(now)
             self._keep_maps(now)
-        if now >= self._growth_due and (self.stop.begun or self.family.main is None):
+            self._hear_requests(now)
+        if now >= self._growth_due and (self.ending.begun or self.family.main is None):
             self.output.look_for_growth(now)
             self._growth_due = now + _GROWTH_LOOK
 
@@ -260,80 +254,29 @@ class _Session:
         return stat is not None and stat.group == os.getpgrp()
 
     def _ask(self, by: str, now: float, *, delivered: bool = False) -> None:
-        self.output.look_for_growth(now)
-        self._do(self.stop.ask(now, by, delivered=delivered, grown_at=self.output.grown_at), now)
-        self.outcome.stopped_by = self.outcome.stopped_by or self.stop.by
+        self.ending.ask(by, now, delivered=delivered)
+        self.outcome.stopped_by = self.outcome.stopped_by or self.ending.by
         self._change_state("stopping")
 
     def _decide(self, now: float) -> None:
-        if self._duration is not None and now >= self._duration and not self.stop.begun:
+        if self._duration is not None and now >= self._duration and not self.ending.begun:
             self._ask("for", now)
-        if self.family.main is None and not self.stop.begun:
-            self._end_idle_rest(now)
-        main_alive = self.family.main is not None
-        busy = self.snapshots.busy
-        self._do(self.stop.tick(now, snapping=busy, grown_at=self.output.grown_at, main_alive=main_alive), now)
+        self.ending.tick(now)
 
-    def _end_idle_rest(self, now: float) -> None:
-        """What outlives the main process goes on while it works; one in a session of its own (a daemon) as long as it likes.
+    def _last_look(self) -> None:
+        self.family.look(self.timeline.now())
+        self._read_maps()
 
-        What only hangs there (a fork of a profiled thread can) is ended after a grace.
-        """
-        living = self.family.alive()
-        activity = sum(member.cpu_ticks for member in living)
-        daemon = any(member.session != os.getsid(0) for member in living)
-        if activity != self._activity or daemon:
-            self._activity, self._active_at = activity, now
-        if living and now - max(self._active_at, self.output.grown_at) >= self.plan.stop.grace:
-            text = f"{len(living)} processes outlived the program and did nothing for {self.plan.stop.grace:g} s: ending them"
-            self.timeline.tell(EventKind.NOTE, None, text)
-            self._do(self.stop.end_rest(now), now)
+    # ---- what others ask
 
-    def _do(self, deeds: list[Deed], now: float) -> None:
-        for deed in deeds:
-            if deed is Deed.SNAPSHOT:
-                self.family.look(now)
-                self._read_maps()
-                self.snapshots.want_last(now)
-            elif deed is Deed.SIGNAL:
-                self.snapshots.drop_wanted()
-                self._signal(self.plan.stop.signum)
-            elif deed is Deed.INTERRUPT:
-                self._signal(signal.SIGINT)
-            elif deed is Deed.TELL:
-                asked = " and ".join(dict.fromkeys(map(signals.name_of, (self.plan.stop.signum, signal.SIGINT))))
-                self.timeline.tell(
-                    EventKind.NOTE, None, f"the program does not end on {asked}: waiting; ask once more to kill it"
-                )
-            elif deed is Deed.SPARE:
-                self.timeline.tell(EventKind.NOTE, None, "not killed yet: it may still be writing; ask again in some seconds")
-            elif deed is Deed.KILL:
-                self._kill_what_is_left()
-
-    def _signal(self, signum: int) -> None:
-        main = self.family.main
-        for member in [main] if main is not None else self.family.alive():
-            self._send(member, signum)
-
-    def _kill_what_is_left(self) -> None:
-        if self.stop.rung < Rung.KILLED:
-            return
-        for member in self.family.alive():
-            if (member.pid, member.start_ticks) not in self._killed:
-                self._killed.add((member.pid, member.start_ticks))
-                self._send(member, signal.SIGKILL)
-
-    def _send(self, member: Member, signum: int) -> None:
-        try:
-            sent = signals.send(member.pid, signum, member.start_ticks)
-            stat = proc.stat(member.pid)
-            if sent and stat is not None and stat.stopped and signum != signal.SIGKILL:
-                signals.send(member.pid, signal.SIGCONT, member.start_ticks)
-        except PermissionError:
-            self.timeline.tell(EventKind.NOTE, member.pid, f"{signals.name_of(signum)} is not permitted: it runs as another user")
-            return
-        if sent:
-            self.timeline.tell(EventKind.SIGNAL, member.pid, f"sent {signals.name_of(signum)}")
+    def _hear_requests(self, now: float) -> None:
+        for identity, ask in self.inbox.new():
+            if ask == requests.STOP:
+                self.inbox.answer_stop(identity)
+                self._ask("stop", now)
+            else:
+                asked = requests.Asked(partial(self.inbox.answer_snapshot, identity))
+                self.snapshots.want_now(now, asked)
 
     # ---- what others are told
 

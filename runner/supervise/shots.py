@@ -12,6 +12,7 @@ from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.family import Family, Member
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
+from runner.supervise.requests import Asked, Taken
 from runner.supervise.schedule import snapshot_interval
 from runner.supervise.timeline import Timeline
 
@@ -63,6 +64,13 @@ class Series:
     taken: int = 0
     rss_mark: int | None = None
     why_closed: str = ""
+    asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
+
+    def settle(self, asked: list[Asked], file: str = "", reason: str = "") -> None:
+        """Tell those who asked how it went."""
+        waiting, asked[:] = list(asked), []
+        for each in waiting:
+            each.settle(Taken(self.member.pid, self.trigger.name, file, reason))
 
 
 @dataclass(slots=True)
@@ -77,6 +85,7 @@ class Shot:
     began: float
     helper: Helper | None = None
     seen: Sighting | None = None
+    asked: list[Asked] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -109,11 +118,26 @@ class Snapshots:
             if series.trigger.before_stop:
                 self._wanted.append(series)
 
+    def want_now(self, now: float, asked: Asked) -> None:
+        """On request: one of each process, begun from now on; `asked` is told how they went."""
+        wanted = [series for series in self._all_series(now) if series.trigger.on_request]
+        if not self._timers_on or not wanted:
+            asked.refuse("the run is being stopped" if not self._timers_on else "this profile takes no snapshots while it runs")
+            return
+        asked.open = len(wanted)
+        for series in wanted:
+            series.asked.append(asked)
+            if series not in self._wanted:
+                self._wanted.append(series)
+
     def drop_wanted(self) -> None:
         """The user is in a hurry: forget what was not begun and what is under way."""
         self._timers_on = False
+        for series in self._wanted:
+            series.settle(series.asked, reason="given up: the stop was asked for again")
         self._wanted.clear()
         for shot in self._under_way.values():
+            shot.series.settle(shot.asked, reason="given up: the stop was asked for again")
             if shot.helper is not None and shot.helper.status is None:
                 shot.helper.kill()
             self._note(shot.series, "a snapshot under way was given up: the stop was asked for again")
@@ -227,12 +251,14 @@ class Snapshots:
                 continue
             self._wanted.remove(series)
             if not series.member.alive:
+                series.settle(series.asked, reason="the process has ended")
                 continue
             if self._gate_is_open(series):
                 series.opened = True
                 self._begin(series, now)
             else:
-                self._note(series, f"no last snapshot: {series.why_closed}")
+                self._note(series, f"no {'snapshot' if series.asked else 'last snapshot'}: {series.why_closed}")
+                series.settle(series.asked, reason=series.why_closed)
 
     def _crowded(self, series: Series) -> bool:
         """Without {pid} in the proof, two at once could not be told apart."""
@@ -250,6 +276,7 @@ class Snapshots:
         glob = fill(series.trigger.proof.pattern, series.member.pid, series.number)
         pattern = re.compile(fnmatch.translate(glob))
         shot = Shot(series, Attempt(series.trigger), series.number, pattern, len(self.output.arrivals), now)
+        shot.asked, series.asked = series.asked, []
         self._under_way[series.member.pid] = shot
         if self._settle(shot, Move.ACT, now):
             del self._under_way[series.member.pid]
@@ -283,12 +310,15 @@ class Snapshots:
             self.confirmed += 1
             shot.series.taken += 1
             self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, shot.seen.name)
+            shot.series.settle(shot.asked, file=shot.seen.name)
         elif move is Move.MISSED:
             self.missed += 1
             shot.series.taken += 1
             self.timeline.tell(EventKind.MISS, pid, f"{shot.series.trigger.name}: {shot.attempt.reason}")
+            shot.series.settle(shot.asked, reason=shot.attempt.reason)
         else:
             self._note(shot.series, "a snapshot was under way when the process ended")
+            shot.series.settle(shot.asked, reason="the process ended first")
         return True
 
     def _act(self, shot: Shot, now: float) -> str:

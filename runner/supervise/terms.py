@@ -9,11 +9,15 @@ from runner.plan import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the supervisor writes: directories that exist, and the path of samples.csv."""
+    """Where the supervisor writes: directories that exist, and the path of samples.csv.
+
+    requests   the directory, to be made, in which others ask for snapshots and for the end; None for none
+    """
 
     raw: Path
     maps: Path
     samples: Path
+    requests: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
