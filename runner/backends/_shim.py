@@ -1,0 +1,57 @@
+"""Small C libraries of ours that are preloaded into the target: built on first use with the machine's compiler, and kept."""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+INSTALL = "apt-get install gcc libc6-dev  (dnf install gcc glibc-devel, pacman -S gcc)"
+COMPILERS = ("cc", "gcc", "clang")
+FLAGS = ("-O2", "-shared", "-fPIC")  # -O2: the shims rely on tail calls
+LIBRARIES = ("-ldl", "-pthread")
+SECONDS = 60.0
+
+
+class ShimError(Exception):
+    """There is no shim; the message names what is missing, as "... needs %s"."""
+
+
+def built(source: Path, directory: Path | None = None) -> Path:
+    """The library of this C source, from the cache or built now. Raises ShimError.
+
+    It is kept in `directory`, by default the user's cache, under a name made of the source's text and of the compiler that
+    built it, so that a change of either builds it anew. Two builds at once do no harm: each renames its own file into place.
+    """
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        raise ShimError(f"a C compiler ({', '.join(COMPILERS)})")
+    place = directory or user_cache_path("leakrun") / "shims"
+    library = place / f"leakrun{source.stem}-{_key(source, Path(compiler))}.so"
+    if not library.is_file():
+        try:
+            _build(compiler, source, library)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ShimError(f"a directory to keep its shim in ({error})") from error
+    return library
+
+
+def _key(source: Path, compiler: Path) -> str:
+    """Tells one source and compiler from another, without starting the compiler to ask for its version."""
+    file = compiler.resolve().stat()
+    words = (*FLAGS, *LIBRARIES, str(compiler.resolve()), str(file.st_size), str(file.st_mtime_ns))
+    return hashlib.sha256(source.read_bytes() + "\0".join(words).encode()).hexdigest()[:16]
+
+
+def _build(compiler: str, source: Path, library: Path) -> None:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        fresh = Path(scratch, library.name)
+        command = [compiler, *FLAGS, "-o", str(fresh), str(source), *LIBRARIES]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
+        if done.returncode or not fresh.is_file():
+            said = next((line for line in done.stderr.splitlines() if "error" in line), "it wrote nothing")
+            raise ShimError(f"a C compiler that works ({compiler} says: {said.strip()[:200]})")
+        fresh.replace(library)  # whole or not at all

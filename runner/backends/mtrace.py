@@ -1,0 +1,169 @@
+"""mtrace: glibc's own trace of malloc, in programs that were not made for it: every allocation and every free, by caller."""
+
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import ClassVar
+
+from runner.backends import _shim
+from runner.backends.base import Backend, ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.formats import mtrace as mtrace_format
+from runner.model import FindingKind, Metric, Recording
+from runner.plan import Gate, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
+from runner.profile import Profile
+
+SOURCE = Path(__file__).with_name("_mtrace_shim.c")
+SPLIT = (2, 34)  # of glibc: from here on tracing is in a library of its own
+DEBUG_LIBRARY = "libc_malloc_debug.so.0"
+DIRECTORIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib", "/lib")
+LOG = re.compile(r"mtrace\.(\d+)\.(\d+)\.log")
+MARK = re.compile(r"(\d+) (mtrace\.\d+\.\d+\.log)")
+
+
+class MtraceOptions(ToolOptions):
+    """mtrace has no options."""
+
+
+class Mtrace(Backend):
+    """Preloads a small library that calls mtrace(3) in each process."""
+
+    name = "mtrace"
+    measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
+    sees = frozenset({FindingKind.GROWING})
+    cost = "2 to 6 times slower, and a line of log for each malloc and free"
+    Options: ClassVar[type[ToolOptions]] = MtraceOptions
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find glibc's tracing, and the shim; the first time, build it."""
+        version = glibc_version()
+        if not version:
+            return ToolStatus("glibc (this system has another C library)", None, install="use --profile memcheck")
+        if version >= SPLIT and not any(Path(directory, DEBUG_LIBRARY).exists() for directory in DIRECTORIES):
+            return ToolStatus(
+                DEBUG_LIBRARY, None, version, install="apt-get install libc6  (dnf install glibc-utils, pacman -S glibc)"
+            )
+        try:
+            return ToolStatus("mtrace", _shim.built(SOURCE), version, install=_shim.INSTALL)
+        except _shim.ShimError as missing:
+            return ToolStatus(str(missing), None, version, install=_shim.INSTALL)
+
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """Environment only; the argv stays the user's. The log has no times: its size is noted now and then."""
+        if profile.args:
+            raise LeakrunError(
+                ErrorKind.USAGE,
+                f"mtrace has no command line for {profile.args[0]!r}: it is loaded into the program",
+                "leave out `args` and --tool-arg",
+            )
+        _refuse_what_cannot_be_preloaded(target, tool)
+        libraries = [DEBUG_LIBRARY] if tool.version >= SPLIT else []
+        env: dict[str, str | None] = dict(profile.env)
+        env["LD_PRELOAD"] = ":".join(filter(None, (*libraries, str(tool.path), target.preload)))
+        env["LEAKRUN_MTRACE"] = str(out)
+        snapshots = profile.snapshots
+        logs = ("find", str(out), "-maxdepth", "1", "-name", "mtrace.{pid}.*.log", "-printf", "%s %f\\n")
+        mark = Trigger(
+            name="mark",
+            action=RunCommand(logs, timeout=10.0, stdout="mtrace.{pid}.{n}.mark"),
+            gate=Gate(exists=f"{out}/mtrace.{{pid}}.*.log"),
+            proof=Proof("mtrace.{pid}.{n}.mark", marker=b".log\n"),
+            every=snapshots.every,
+            adaptive=snapshots.adaptive,
+            rss_step=snapshots.rss_step,
+            before_stop=snapshots.at_exit,
+        )
+        return LaunchPlan(
+            argv=target.argv,
+            env=env,
+            cwd=target.cwd,
+            triggers=(mark,),
+            stop=profile.stop_plan(),
+            outputs=("mtrace.*.log",),
+            loaded=tool.path.name if tool.path else None,
+        )
+
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """The log of each process; of one that became another program by exec, that of its last program stands first."""
+        marks = _marks(out, outcome)
+        logs = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := LOG.fullmatch(path.name))]
+        logs.sort(key=lambda log: (log[0] != outcome.pid, log[0], -log[1]))
+        latest = {pid: number for pid, number, _ in reversed(logs)}
+        return [_read(path, pid, number == latest[pid], marks[path.name], outcome) for pid, number, path in logs]
+
+
+def _read(path: Path, pid: int, latest: bool, marks: list[tuple[float, int]], outcome: Outcome) -> Recording:
+    process = next((each for each in outcome.processes if each.pid == pid), None)
+    started = process.started if process else 0.0
+    ended = process.ended if process and process.ended is not None else outcome.seconds
+    since = [(time - started, size) for time, size in marks]
+    with path.open("rb") as stream:
+        recording = mtrace_format.read_timed(stream, path.name, since, ended - started)
+    recording.pid = pid
+    if not latest:
+        recording.limits.append(f"process {pid} became another program by exec: {path.name} is what it was before")
+    _excuse_the_cut(recording, path.name, ended_by_itself=pid == outcome.pid and latest and _exited(outcome))
+    return recording
+
+
+def _exited(outcome: Outcome) -> bool:
+    return outcome.code is not None and outcome.stopped_by is None
+
+
+def _excuse_the_cut(recording: Recording, name: str, *, ended_by_itself: bool) -> None:
+    """glibc writes 512 bytes at a time: whoever ends by a signal, _exit() or exec leaves the log cut, and that is all."""
+    cut = f"{name}: {mtrace_format.CUT}"
+    if cut not in recording.flaws:
+        return
+    at = recording.flaws.index(cut)
+    if ended_by_itself:
+        recording.flaws[at] = f"{cut}, though the program ended by itself: is the disk full, or did it end by _exit()?"
+        return
+    del recording.flaws[at]
+    recording.complete = not recording.flaws
+    recording.limits.append("glibc had not yet written the last few events when the process ended")
+
+
+def _marks(out: Path, outcome: Outcome) -> dict[str, list[tuple[float, int]]]:
+    """By log, its size in bytes at each moment at which it was looked at, in seconds since the run began."""
+    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for path in out.glob("mtrace.*.mark"):
+        time = outcome.files.get(path.name)
+        for size, name in MARK.findall(path.read_text(errors="replace")):
+            if time is not None:
+                found[name].append((time, int(size)))
+    for marks in found.values():
+        marks.sort()
+    return found
+
+
+def glibc_version() -> tuple[int, ...]:
+    """The version of the C library that runs this Python; empty where it is not glibc."""
+    try:
+        named = re.fullmatch(r"glibc (\d+)\.(\d+).*", os.confstr("CS_GNU_LIBC_VERSION") or "")
+    except (ValueError, OSError):
+        return ()
+    return (int(named[1]), int(named[2])) if named else ()
+
+
+def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
+    name, elf = target.argv[0], target.elf
+    if target.setuid:
+        message = f"{name} is setuid, setgid or has capabilities: the loader ignores a preload there"
+        hint = "measure a copy of it without those bits"
+    elif elf and elf.static:
+        message = f"{name} is statically linked: mtrace can't be loaded into it"
+        hint = "link it dynamically (without -static) for measuring"
+    elif elf and elf.bits == 32:
+        message = f"{name} is a 32-bit program: the 64-bit {tool.path} can't be loaded into it"
+        hint = "build it for 64 bits, or use --profile memcheck"
+    elif elf and "musl" in (elf.interpreter or ""):
+        message = f"{name} is linked with musl, which has no mtrace"
+        hint = "build it against glibc, or use --profile memcheck"
+    elif re.search(r"[\s:]", str(tool.path)):
+        message = f"the path of {tool.path} has a space or a colon in it: LD_PRELOAD can't hold it"
+        hint = "set XDG_CACHE_HOME to a directory without"
+    else:
+        return
+    raise LeakrunError(ErrorKind.UNMEASURED, message, hint)

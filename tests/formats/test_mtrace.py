@@ -1,0 +1,215 @@
+"""mtrace's log: replayed as glibc wrote it, over events and over time, and what becomes of lines that don't fit."""
+
+import io
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner.formats import mtrace, read_file
+from runner.model import Metric, Recording, TimeUnit, check_valid
+from runner.symbols.resolve import resolve
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "mtrace"
+CASE = GOLDEN / "c" / "mtrace.log"
+PLACE = "@ ./app:[0x11c4]"
+
+
+def recording_of(text: bytes | str) -> Recording:
+    found = mtrace.read(io.BytesIO(text.encode() if isinstance(text, str) else text), "mtrace.log")
+    check_valid(found)
+    return found
+
+
+def log(*rows: str) -> str:
+    return "\n".join(["= Start", *rows, ""])
+
+
+def last(recording: Recording, metric: Metric) -> dict[int | None, int]:
+    """By the address of its frame, the amount of each stack in the last snapshot."""
+    column = recording.snapshots[-1].columns[metric]
+    return {recording.table.frames_of(stack)[0].address: amount for stack, amount in column.items()}
+
+
+def replayed(rows: list[str]) -> dict[int, int]:
+    """Live bytes by caller, by a replay of one line at a time that has nothing in common with the reader's."""
+    blocks: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        event = re.fullmatch(r"@ .*\[(0x\w+)\] ([-+<>]) (0x\w+)(?: (0x\w+))?", row)
+        if event and event[2] in "+>":
+            blocks[event[3]] = (int(event[1], 16), int(event[4], 16))
+        elif event:
+            del blocks[event[3]]
+    live: dict[int, int] = {}
+    for caller, size in blocks.values():
+        live[caller] = live.get(caller, 0) + size
+    return live
+
+
+def test_what_lives_at_the_end_is_what_was_not_freed() -> None:
+    recording = read_file(CASE)
+    assert recording.complete and recording.tool == "mtrace"
+    assert last(recording, Metric.LIVE_BYTES) == replayed(CASE.read_text().splitlines())
+    assert recording.snapshots[-1].totals == {
+        Metric.LIVE_BYTES: 32 * 500 + 5,
+        Metric.LIVE_BLOCKS: 33,
+        Metric.ALLOCATED_BYTES: 64 * 500 + 64 * 32 + sum(100 * (n + 1) for n in range(64)) + 5,
+        Metric.ALLOCATED_BLOCKS: 64 * 3 + 1,
+    }
+
+
+def test_each_snapshot_is_what_lived_after_as_many_events() -> None:
+    recording = read_file(CASE)
+    rows = [row for row in CASE.read_text().splitlines() if row.startswith("@")]
+    rows_of_events: list[int] = [number for number, row in enumerate(rows, 1) if " ! " not in row]
+    assert recording.time_unit is TimeUnit.EVENTS and len(recording.snapshots) >= 20
+    for snapshot in recording.snapshots:
+        upto = rows_of_events[int(snapshot.time) - 1] if snapshot.time else 0
+        assert snapshot.totals[Metric.LIVE_BYTES] == sum(replayed(rows[:upto]).values())
+
+
+def test_snapshots_are_spread_over_the_whole_log() -> None:
+    events = [row for n in range(4000) for row in (f"{PLACE} + {0x1000 + n * 16:#x} 0x8", f"{PLACE} - {0x1000 + n * 16:#x}")]
+    times = [snapshot.time for snapshot in recording_of(log(*events)).snapshots]
+    assert len(times) == mtrace.SNAPSHOTS
+    assert times[-1] == 8000
+    assert max(b - a for a, b in zip([0.0, *times], times, strict=False)) < 200
+
+
+def test_events_are_placed_in_time_by_the_marks() -> None:
+    rows = [f"{PLACE} + {0x1000 + n * 16:#x} 0x10\n" for n in range(1000)]
+    text = "".join(["= Start\n", *rows]).encode()
+    length = len(rows[0])
+    # Nothing for two seconds, then all of it within one, then nothing again.
+    marks = [(time, 8) for time in (0.5, 1.0, 1.5, 2.0)] + [(3.0, 8 + 1000 * length)] + [(4.0, len(text)), (5.0, len(text))]
+    recording = mtrace.read_timed(io.BytesIO(text), "mtrace.log", marks, 6.0)
+    check_valid(recording)
+    live = {round(each.time, 2): each.totals[Metric.LIVE_BLOCKS] for each in recording.snapshots}
+    assert recording.time_unit is TimeUnit.SECONDS and not recording.growth_unseen
+    assert live[1.98] == 0
+    assert abs(live[2.52] - 520) <= 2
+    assert live[3.0] == live[6.0] == 1000
+
+
+def test_a_log_whose_size_was_hardly_ever_looked_at_tells_no_growth() -> None:
+    recording = mtrace.read_timed(io.BytesIO(CASE.read_bytes()), "mtrace.log", [(1.0, 500)], 9.0)
+    assert recording.snapshots[-1].totals[Metric.LIVE_BLOCKS] == 33
+    assert "3 moments only" in recording.growth_unseen and "--every" in recording.growth_unseen
+
+
+def test_a_size_that_went_back_is_passed_over() -> None:
+    marks = [(float(second), 100 * second) for second in range(1, 12)] + [(12.0, 50), (11.0, 4000), (13.0, 2000)]
+    recording = mtrace.read_timed(io.BytesIO(CASE.read_bytes()), "mtrace.log", marks, 14.0)
+    check_valid(recording)
+    assert recording.snapshots[-1].totals[Metric.LIVE_BLOCKS] == 33
+
+
+def test_realloc_moves_a_block_to_its_own_caller_and_a_failed_one_changes_nothing() -> None:
+    recording = recording_of(
+        log(
+            "@ ./app:[0x10] + 0xa0 0x64",
+            "@ ./app:[0x20] < 0xa0",
+            "@ ./app:[0x20] > 0xb0 0xc8",
+            "@ ./app:[0x30] ! 0xb0 0x7fffffffffffffff",
+            "@ ./app:[0x30] + (nil) 0x7fffffffffffffff",
+        )
+    )
+    assert recording.complete
+    assert last(recording, Metric.LIVE_BYTES) == {0x20: 200}
+
+
+@pytest.mark.parametrize(
+    ("row", "module", "address"),
+    [
+        ("@ /opt/my app/bin:(f+1a)[0x1a] + 0xa0 0x8", "/opt/my app/bin", 0x1A),
+        ("@ /opt/my app:[0x1a] + 0xa0 0x8", "/opt/my app", 0x1A),
+        ("@ /opt/a:b[1].so:(_ZN1aC1Ev+1a)[0x2b] + 0xa0 0x8", "/opt/a:b[1].so", 0x2B),
+        ("@ [0x7f0012345678] + 0xa0 0x8", None, 0x7F0012345678),
+        ("+ 0xa0 0x8", None, None),
+    ],
+)
+def test_a_place_is_taken_apart(row: str, module: str | None, address: int | None) -> None:
+    recording = recording_of(log(row))
+    assert recording.complete
+    assert recording.table.frames_of(0)[0][3:5] == (module, address)
+    assert recording.snapshots[-1].totals[Metric.LIVE_BYTES] == 8
+
+
+def test_a_block_with_spaces_in_its_path_is_freed_too() -> None:
+    recording = recording_of(log("@ /opt/my app:[0x1a] + 0xa0 0x8", "@ /opt/my app:[0x1b] - 0xa0"))
+    assert recording.complete and recording.snapshots[-1].totals[Metric.LIVE_BYTES] == 0
+
+
+def test_the_shim_s_heading_says_whose_log_it_is() -> None:
+    recording = read_file(next((GOLDEN / "fork").glob("*.log")))
+    assert (recording.pid, recording.parent_pid, recording.command) == (32691, 32690, ["/srv/forks"])
+    assert {frame.module for frame in recording.table.frames} == {"/srv/forks"}  # which the log itself calls ./forks
+
+
+def test_the_end_of_its_parent_s_line_is_no_damage_in_a_child_s_log() -> None:
+    heading = "= leakrun pid 12\n= leakrun began fork\n"
+    assert recording_of(f"{heading}ain+5)[0x9] - 0x77\n{PLACE} + 0xa0 0x8\n").complete
+    assert not recording_of(f"{heading}{PLACE} + 0xa0 0x8\nain+5)[0x9] - 0x77\n").complete
+    assert not recording_of(f"= Start\nain+5)[0x9] - 0x77\n{PLACE} + 0xa0 0x8\n").complete
+
+
+def test_frees_of_older_blocks_are_a_limit_where_they_are_many() -> None:
+    frees = [f"{PLACE} - {0x1000 + n * 16:#x}" for n in range(100)]
+    few = recording_of(log(f"{PLACE} + 0xa0 0x8", *frees[:5]))
+    many = recording_of(log(f"{PLACE} + 0xa0 0x8", *frees))
+    assert few.complete and many.complete
+    assert not any("before the trace began" in limit for limit in few.limits)
+    assert any("100 frees are of blocks allocated before the trace began" in limit for limit in many.limits)
+
+
+def test_a_block_that_is_handed_out_twice_lives_once() -> None:
+    recording = recording_of(log("@ ./app:[0x10] + 0xa0 0x64", "@ ./app:[0x20] + 0xa0 0x10"))
+    assert last(recording, Metric.LIVE_BYTES) == {0x20: 16}
+    assert any("handed out again" in limit for limit in recording.limits)
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        (log(f"{PLACE} + 0xa0 0x8", f"{PLACE} * 0xa0"), "1 of its lines can't be read"),
+        (log(f"{PLACE} + 0xa0 0x8", f"{PLACE} + 0xb0 0xfffffffffffffffff"), "1 of its lines can't be read"),
+        (log(f"{PLACE} + 0xa0 0x8", f"{PLACE} + 0xb0"), "1 of its lines can't be read"),
+        (log(f"{PLACE} + 0xa0 0x8") + f"{PLACE} - 0xa", mtrace.CUT),
+        (log(), "holds no event"),
+    ],
+)
+def test_what_cannot_be_read_is_a_flaw_and_the_rest_is_kept(text: str, flaw: str) -> None:
+    recording = recording_of(text)
+    assert not recording.complete
+    assert flaw in " ".join(recording.flaws)
+    assert sum(last(recording, Metric.LIVE_BYTES).values()) in (0, 8)
+
+
+def test_a_line_without_an_end_does_not_fill_the_memory() -> None:
+    recording = recording_of(log(f"{PLACE} + 0xa0 0x8").encode() + b"@" * 3_000_000)
+    assert not recording.complete
+    assert last(recording, Metric.LIVE_BYTES) == {0x11C4: 8}
+
+
+@pytest.mark.parametrize("flags", [("-pie", "-fPIE"), ("-no-pie",), ("-no-pie", "-Wl,-z,noseparate-code")])
+def test_a_bare_log_s_addresses_become_lines(flags: tuple[str, ...], tmp_path: Path) -> None:
+    source = GOLDEN / "c" / "traced.c"
+    subprocess.run(["gcc", "-g", "-O0", *flags, "-o", tmp_path / "traced", source], check=True, timeout=60)
+    subprocess.run(
+        ["./traced"],
+        cwd=tmp_path,
+        env={"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_TRACE": "here.log"},
+        check=True,
+        timeout=60,
+    )
+    recording = read_file(tmp_path / "here.log")
+    resolve([recording], search=[tmp_path / "traced"])
+    check_valid(recording)
+    live = {
+        frame.signature: (Path(frame.file or "").name, frame.line, amount)
+        for stack, amount in recording.snapshots[-1].columns[Metric.LIVE_BYTES].items()
+        for frame in recording.table.frames_of(stack)[:1]
+    }
+    line = next(number for number, text in enumerate(source.read_text().splitlines(), 1) if "malloc(500)" in text)
+    assert live["keep"] == ("traced.c", line, 32 * 500)
