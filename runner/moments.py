@@ -6,7 +6,7 @@ snapshot, or what was lost where the tool finds what is lost. A path that exists
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import backends, reading, rundir
@@ -95,6 +95,24 @@ def both(before: str, after: str, runs_dir: Path, search: Sequence[Path] = ()) -
     return moments[0], moments[1]
 
 
+def one(text: str, runs_dir: Path, search: Sequence[Path] = ()) -> Moment:
+    """The moment that a reference leads to; of snapshots always one with stacks, the last such where none was numbered.
+
+    Raises LeakrunError(USAGE) for what is not there or has totals only; UNMEASURED for a run that recorded nothing.
+    """
+    reference = parse(text, runs_dir)
+    evidence = _evidence(reference, runs_dir, search)
+    heard = _chosen(reference, evidence)
+    moment = _moment(reference, evidence, heard, losses=reference.number is None and _finds_losses(heard))
+    if moment.snapshot is None or has_stacks(moment.snapshot):
+        return moment
+    stacked = [number for number, each in enumerate(heard[0].snapshots) if has_stacks(each)]
+    if reference.number is None and stacked:
+        return replace(moment, number=stacked[-1])
+    hint = f"those with stacks are {_listed(stacked)}" if stacked else "massif: --set detailed_freq=1 gives every one its stacks"
+    raise LeakrunError(ErrorKind.USAGE, f"{text!r}: this snapshot has totals only, no stacks", hint)
+
+
 def _evidence(reference: Reference, runs_dir: Path, search: Sequence[Path]) -> Evidence:
     found = reading.evidence_of([reference.what], runs_dir, search=search)
     if not found.recordings:
@@ -161,7 +179,7 @@ def _numbered(reference: Reference, evidence: Evidence, recording: Recording) ->
 def notes(before: Moment, after: Moment) -> Iterator[str]:
     """What bounds the comparison of two moments, a sentence each."""
     for side in (before, after):
-        yield from _notes(side)
+        yield from notes_of(side)
     tools = [side.recordings[0].tool for side in (before, after)]
     if tools[0] != tools[1]:
         yield f"{tools[0]} and {tools[1]} do not count alike: small differences may be theirs"
@@ -169,14 +187,18 @@ def notes(before: Moment, after: Moment) -> Iterator[str]:
         yield "one of them counts whole pages, the other what was asked for"
 
 
-def _notes(side: Moment) -> Iterator[str]:
+def notes_of(side: Moment) -> Iterator[str]:
+    """What bounds what is seen of one moment, a sentence each."""
     if side.others:
         pids = ", ".join(map(str, side.others[:5])) + (" ..." if len(side.others) > 5 else "")
         yield f"{side.reference.text}: its other processes are left out: {pids} ({side.reference.what}:PID@N names one)"
     snapshot = side.snapshot
     if snapshot is not None and not has_stacks(snapshot):
-        stacked = [str(number) for number, each in enumerate(side.recordings[0].snapshots) if has_stacks(each)]
-        near = ", ".join(stacked[:10]) + (" ..." if len(stacked) > 10 else "") or "none"
-        yield f"{side.reference.text}: this snapshot has totals only; those with stacks are {near}"
+        stacked = [number for number, each in enumerate(side.recordings[0].snapshots) if has_stacks(each)]
+        yield f"{side.reference.text}: this snapshot has totals only; those with stacks are {_listed(stacked)}"
     for recording in side.recordings:
         yield from (f"{side.reference.text}: {text}" for text in (*recording.flaws, *recording.limits))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:10])) + (" ..." if len(numbers) > 10 else "") or "none"

@@ -43,9 +43,14 @@ def to_dict(answer: Answer) -> dict[str, Any]:
 
 
 def write(answer: Answer, stream: TextIO) -> None:
-    """Write the answer as JSON with a newline at its end. Bytes that are no text become replacement characters."""
-    text = json.dumps(to_dict(answer), indent=2, ensure_ascii=False, allow_nan=False)
-    stream.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
+    """Write the answer as JSON with a newline at its end."""
+    stream.write(text_of(to_dict(answer)))
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """A document as JSON with a newline at its end. Bytes that are no text become replacement characters."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 
 def read(stream: TextIO) -> Answer:

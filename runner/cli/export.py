@@ -1,0 +1,123 @@
+"""`leakrun export RUN|FILE -f FORMAT`: what a run recorded, for other people's programs."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from runner import config
+from runner.cli.screen import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.formats.writers.sheet import Sheet
+    from runner.moments import Moment
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    PPROF = "pprof"
+    FOLDED = "folded"
+    SPEEDSCOPE = "speedscope"
+    MASSIF = "massif"
+    CALLGRIND = "callgrind"
+    CSV = "csv"
+    JSON = "json"
+
+
+def export(
+    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="RUN, FILE, RUN@N or RUN:PID@N.")],
+    format_: Annotated[Format, typer.Option("-f", "--format", help="What to write.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
+    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
+    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
+    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
+    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+) -> int:
+    """Write what a run recorded in a format that other programs read.
+
+    \b
+      leakrun export last -f pprof -o heap.pb.gz          go tool pprof -http : heap.pb.gz
+      leakrun export last@3 -f folded | flamegraph.pl > heap.svg
+      leakrun export last -f speedscope -o heap.speedscope.json
+      leakrun export last -f massif -o massif.out         ms_print, massif-visualizer: the whole timeline
+      leakrun export last -f callgrind -o callgrind.out   callgrind_annotate, KCachegrind
+      leakrun export last -f json                         the answer, with all stacks (docs/answer.schema.json)
+
+    It is the last snapshot that is written, or what memcheck found in use at the end; RUN@N is snapshot N, from 0.
+    """
+    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    from runner import moments
+    from runner.cli.output import refuse_terminal, writing
+
+    if format_ is Format.PPROF:
+        refuse_terminal(output)
+    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    moment = moments.one(what, settings.runs_dir, search)
+    for note in moments.notes_of(moment):
+        say(note)
+    with writing(output) as stream:
+        if format_ is Format.MASSIF:
+            _write_timeline(moment, stream)
+        elif format_ is Format.JSON:
+            _write_json(moment, settings.runs_dir, search, stream)
+        else:
+            _writer(format_)(_sheet(moment), stream)
+    return 0
+
+
+def _writer(format_: Format) -> "Callable[[Sheet, BinaryIO], None]":
+    from runner.formats.writers import callgrind, csv_rows, folded, pprof, speedscope
+
+    return {
+        Format.PPROF: pprof.write,
+        Format.FOLDED: folded.write,
+        Format.SPEEDSCOPE: speedscope.write,
+        Format.CALLGRIND: callgrind.write,
+        Format.CSV: csv_rows.write,
+    }[format_]
+
+
+def _sheet(moment: "Moment") -> "Sheet":
+    from runner.formats.writers.sheet import sheet_of_losses, sheet_of_snapshot
+    from runner.manifest import outcome_of
+    from runner.model import TimeUnit
+
+    name, main = moment.evidence.name, moment.recordings[0]
+    run = moment.evidence.run
+    started = outcome_of(run.read_manifest()).started_at if run else None
+    if moment.snapshot is None or moment.number is None:
+        sheet = sheet_of_losses(name, moment.recordings)
+    else:
+        sheet = sheet_of_snapshot(f"{name}@{moment.number}", main, moment.number)
+        if main.time_unit is TimeUnit.SECONDS:
+            sheet.time = moment.snapshot.time
+    sheet.taken_at = None if started is None else started + (sheet.time or 0.0)
+    return sheet
+
+
+def _write_timeline(moment: "Moment", stream: BinaryIO) -> None:
+    """massif's file holds all snapshots; only the one that was named, where one was."""
+    from runner.formats.writers import massif
+    from runner.formats.writers.sheet import recording_of
+
+    if moment.snapshot is None:
+        massif.write(recording_of(_sheet(moment)), stream)
+    else:
+        chosen = None if moment.reference.number is None else [moment.snapshot]
+        massif.write(moment.recordings[0], stream, chosen)
+
+
+def _write_json(moment: "Moment", runs_dir: Path, search: tuple[Path, ...], stream: BinaryIO) -> None:
+    """The answer, with the stacks of the moment under a key of its own."""
+    from runner import reading
+    from runner.formats.writers import stacks
+    from runner.reports import answer_json
+
+    answer = reading.answer_of([moment.reference.what], runs_dir, search=search)
+    document = {**answer_json.to_dict(answer), "moment": stacks.to_dict(_sheet(moment))}
+    stream.write(answer_json.text_of(document).encode())
