@@ -108,11 +108,16 @@ class Proof(NamedTuple):
     pattern  a glob below raw/, with {pid} and {n}
     marker   bytes that a whole file contains; empty for none
     settle   the size must stay the same for this long
+    keep_as  for tools whose forks write under their parent's names: `pattern` has no {pid} then, one process is asked at a time,
+             and each file is renamed to this, with {pid} and {n}, once it is closed and known whose it is
+    own      with keep_as: the names, a glob with one {pid}, that a process and its forks have which don't use the first one's
     """
 
     pattern: str
     marker: bytes = b""
     settle: float = 0.05
+    keep_as: str | None = None
+    own: str | None = None
 
 
 class Trigger(NamedTuple):

@@ -98,8 +98,7 @@ class Family:
 
     def _still_there(self, member: Member) -> bool:
         """The kernel's list of children can skip one while its sibling ends."""
-        stat = proc.stat(member.pid)
-        return stat is not None and stat.start_ticks == member.start_ticks and not stat.ended
+        return proc.lives(member.pid, member.start_ticks)
 
     def _look_at(self, pid: int, parent: int, now: float) -> None:
         stat = proc.stat(pid)

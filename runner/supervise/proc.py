@@ -68,6 +68,12 @@ def stat(pid: int) -> Stat | None:
     )
 
 
+def lives(pid: int, start_ticks: int) -> bool:
+    """That process is still there, and no later one with its pid."""
+    now = stat(pid)
+    return now is not None and now.start_ticks == start_ticks and not now.ended
+
+
 def children(pid: int) -> list[int]:
     """The pids of the children that any thread of `pid` has now."""
     try:

@@ -86,6 +86,7 @@ class _Session:
         """Write what is to be known before the program starts, and start it."""
         self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
         self.sampler.open()
+        self.snapshots.claims.open()
         self._write("requests/", self.inbox.open)
         self._journal(self.outcome, self.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
@@ -98,6 +99,7 @@ class _Session:
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
         self._end_all()
+        self.snapshots.claims.close(self.timeline.now())
         self.sampler.close()
         self._tell_what_is_missing()
         self._fill_outcome()
@@ -135,6 +137,7 @@ class _Session:
         self._change_state("running")
         while True:
             now = self.timeline.now()
+            self.snapshots.claims.look(now)  # before anything that takes time: the next dump of that name overwrites it
             self._reap(now)
             self._observe(now)
             self.snapshots.tick(now, self.sampler.rss_by_pid)
@@ -143,7 +146,7 @@ class _Session:
             if self._over():
                 return
             info = held.wait(self._next(now) - self.timeline.now())
-            if info is not None and info.si_signo != signal.SIGCHLD:
+            if info is not None and info.si_signo not in signals.WAKING:
                 self._asked_by_signal(info)
 
     def _over(self) -> bool:
@@ -187,7 +190,7 @@ class _Session:
         self._change_state("stopping")
 
     def _observe(self, now: float) -> None:
-        if now >= self._look.due:
+        if now >= self._look.due or self.snapshots.claims.unsettled:
             began = time.thread_time()
             self.family.look(now)
             self.ending.kill_what_is_left()

@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.plan import EventKind, Gate, SendSignal, Trigger
 from runner.supervise import helper, proc, signals
 from runner.supervise.attempt import Attempt, Move, Sighting
+from runner.supervise.claims import Claims
 from runner.supervise.family import Family, Member
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
@@ -96,6 +97,7 @@ class Snapshots:
     family: Family
     output: RawOutput
     timeline: Timeline
+    claims: Claims = field(init=False)
     confirmed: int = 0
     missed: int = 0
     helpers: dict[int, Helper] = field(default_factory=dict)
@@ -105,6 +107,9 @@ class Snapshots:
     _wanted: list[Series] = field(default_factory=list)
     _claimed: set[str] = field(default_factory=set)
     _timers_on: bool = True
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(self.triggers, self.family, self.output, self.timeline)
 
     @property
     def busy(self) -> bool:
@@ -147,11 +152,13 @@ class Snapshots:
         """Go on with all that is under way, and begin what is due."""
         for running in self.helpers.values():
             running.check(now)
+        self.claims.look(now)
         if self._under_way:
             self.output.refresh()
         for pid, shot in list(self._under_way.items()):
             if self._go_on(shot, now):
                 del self._under_way[pid]
+        self.claims.settle(now, [shot.series.member for shot in self._under_way.values()])
         self._begin_wanted(now)
         if self._timers_on:
             for series in self._all_series(now):
@@ -170,6 +177,8 @@ class Snapshots:
         """When tick() may have something to do."""
         if self._under_way or self._wanted:
             return min((self._next_look(shot, now) for shot in self._under_way.values()), default=now + _POLL)
+        if self.claims.unsettled:
+            return self.claims.due(now)
         return min((series.due for series in self._series.values()), default=float("inf")) if self._timers_on else float("inf")
 
     def _next_look(self, shot: Shot, now: float) -> float:
@@ -268,7 +277,8 @@ class Snapshots:
 
     def _begin(self, series: Series, now: float) -> None:
         if self._crowded(series):
-            self._wanted.append(series)
+            if series not in self._wanted:
+                self._wanted.append(series)
             return
         key = (series.member.pid, series.trigger.name)
         series.number = self._numbers[key] = self._numbers.get(key, 0) + 1
@@ -306,11 +316,12 @@ class Snapshots:
             return False
         pid = shot.series.member.pid
         if move is Move.CONFIRMED and shot.seen is not None:
-            self._claimed.add(shot.seen.name)
+            name = self._kept(shot, shot.seen.name)
+            self._claimed.add(name)
             self.confirmed += 1
             shot.series.taken += 1
-            self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, shot.seen.name)
-            shot.series.settle(shot.asked, file=shot.seen.name)
+            self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, name)
+            shot.series.settle(shot.asked, file=name)
         elif move is Move.MISSED:
             self.missed += 1
             shot.series.taken += 1
@@ -320,6 +331,10 @@ class Snapshots:
             self._note(shot.series, "a snapshot was under way when the process ended")
             shot.series.settle(shot.asked, reason="the process ended first")
         return True
+
+    def _kept(self, shot: Shot, name: str) -> str:
+        """The name that a proven file has from now on."""
+        return self.claims.give(name, shot.series.member.pid) if shot.series.trigger.proof.keep_as else name
 
     def _act(self, shot: Shot, now: float) -> str:
         """Do the trigger's action; the reason when that was not possible."""
@@ -336,6 +351,9 @@ class Snapshots:
         return ""
 
     def _sight(self, shot: Shot) -> Sighting | None:
+        proof = shot.series.trigger.proof
+        if proof.keep_as:
+            return self.claims.sight(shot.series.member, proof, shot.began)
         for name in reversed(self.output.arrivals[shot.first_arrival :]):
             if name in self._claimed or not shot.pattern.match(name):
                 continue

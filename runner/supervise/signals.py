@@ -13,6 +13,8 @@ from runner.supervise import proc
 
 SI_KERNEL = 0x80  # siginfo's si_code of a signal that the terminal sent: the whole foreground group has had it
 
+WAKING = frozenset({signal.SIGCHLD, signal.SIGIO})  # these only say that there is something to look at
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 # The word for who ended the run, in Outcome.stopped_by.
@@ -53,7 +55,7 @@ class Held:
 def hold() -> Iterator[Held]:
     """Hold the stop signals and SIGCHLD back. One that was ignored (nohup, a shell's background job) stays ignored."""
     wanted = {signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN}
-    held = frozenset(wanted | {signal.SIGCHLD})
+    held = frozenset(wanted | WAKING)
     former_child = signal.getsignal(signal.SIGCHLD)
     # With SIGCHLD ignored the kernel reaps children by itself, and their exit codes are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -66,6 +66,7 @@ class Run:
         places = Places(self.raw, self.directory / "maps", self.directory / "samples.csv")
         for path in (self.raw, self.directory / "maps"):
             path.mkdir(exist_ok=True)
+        plan = plan._replace(env=dict(plan.env))  # the default can't be pickled
         self.order.write_bytes(pickle.dumps((plan, places, duration, fault)))
         return [sys.executable, os.fspath(HERE / "driver.py"), os.fspath(self.order)]
 
