@@ -1,12 +1,14 @@
 /* Preloaded into a program, it starts glibc's own trace of malloc, mtrace(3), in a program that does not do so itself.
 
    LEAKRUN_MTRACE names a directory. Each process writes mtrace.PID.N.log there, N counting the programs that it has become
-   by exec. Before what glibc writes stand lines of ours, "= leakrun KEY VALUE"; mtrace(1) passes over lines that begin with "=". */
+   by exec. Among what glibc writes stand lines of ours, "= leakrun KEY VALUE"; mtrace(1) passes over lines that begin with "=".
+   Times are in milliseconds since the program, or the forked child, began. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <limits.h>
 #include <mcheck.h>
 #include <pthread.h>
@@ -17,10 +19,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PROGRAMS_OF_A_PROCESS 10000
 #define HIGH_DESCRIPTOR 1000   /* out of the way of programs that count on the low numbers */
+#define TIME_STEP 20            /* milliseconds between two times in the log */
+#define MOST_UNWRITTEN 100      /* milliseconds of events that may be in the buffer when the next event comes */
 #define LARGEST_PLAIN_NEW (16 << 20)
 
 #ifndef SYS_close_range
@@ -33,6 +38,14 @@ static char directory[PATH_MAX];
 static char program_name[PATH_MAX]; /* as the trace calls it, which is argv[0] */
 static char program_path[PATH_MAX];
 static int log_descriptor = -1;
+static FILE *log_stream; /* only where glibc locks it around each event, so that we hear of each */
+static long began, timed, flushed;
+
+static long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
 
 /* A file of this process that was not there before; its descriptor, or -1. */
 static int new_log(char *path, size_t size) {
@@ -45,11 +58,19 @@ static int new_log(char *path, size_t size) {
     return -1;
 }
 
-static void write_heading(int descriptor, const char *began) {
+static void write_heading(int descriptor, const char *how) {
     char text[2 * PATH_MAX + 200];
     int length = snprintf(text, sizeof text, "= leakrun pid %d\n= leakrun parent %d\n= leakrun began %s\n= leakrun program %s\n= leakrun path %s\n",
-                          (int)getpid(), (int)getppid(), began, program_name, program_path);
+                          (int)getpid(), (int)getppid(), how, program_name, program_path);
+    if (log_stream && length > 0 && (size_t)length < sizeof text) length += snprintf(text + length, sizeof text - length, "= leakrun time 0\n");
+    began = timed = flushed = now();
     if (length > 0 && write(descriptor, text, (size_t)length) != length) return; /* a full disk: the trace itself will fail too */
+}
+
+/* Whether tracing is in a library of its own, which calls flockfile() as any program does. */
+static int events_are_heard(void) {
+    int major = 0, minor = 0;
+    return sscanf(gnu_get_libc_version(), "%d.%d", &major, &minor) == 2 && (major > 2 || minor >= 34);
 }
 
 /* The trace's stream as glibc has just opened it, moved to a high descriptor; -1 where it is not there. */
@@ -63,8 +84,14 @@ static int moved_up(int descriptor, const char *path) {
     int high = fcntl(descriptor, F_DUPFD_CLOEXEC, lowest);
     if (high < 0) return descriptor;
     _IO_list_all->_fileno = high;
+    if (events_are_heard()) log_stream = _IO_list_all;
     syscall(SYS_close, descriptor);
     return high;
+}
+
+/* The buffer is copied by a fork: it had better be empty. */
+static void empty_buffer(void) {
+    if (log_stream) fflush(log_stream);
 }
 
 /* After a fork the child has the parent's stream: it must write elsewhere. What was buffered then comes first in the new file. */
@@ -108,13 +135,39 @@ __attribute__((constructor)) static void start(void) {
     log_descriptor = moved_up(descriptor, path);
     if (log_descriptor >= 0) {
         write_heading(log_descriptor, "exec"); /* before glibc's first line, which is still in its buffer */
-        pthread_atfork(NULL, NULL, continue_in_child);
+        pthread_atfork(empty_buffer, NULL, continue_in_child);
     }
     if (had_own)
         setenv("MALLOC_TRACE", former, 1);
     else
         unsetenv("MALLOC_TRACE"); /* a child program that calls mtrace() must not write over our log */
     errno = saved;
+}
+
+/* glibc locks its stream around each event, both lines of a realloc together. There is no time in the log: note it before the
+   event, if it is due; and after the event, write out what has waited for long, or else a program that allocates now and then
+   would have its events on the disk only when 512 bytes of them have come together. */
+void flockfile(FILE *stream) {
+    static void (*real)(FILE *);
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "flockfile");
+    real(stream);
+    if (stream && stream == log_stream) {
+        long time = now();
+        if (time - timed >= TIME_STEP) {
+            timed = time;
+            fprintf(stream, "= leakrun time %ld\n", time - began);
+        }
+    }
+}
+
+void funlockfile(FILE *stream) {
+    static void (*real)(FILE *);
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "funlockfile");
+    if (stream && stream == log_stream && timed - flushed >= MOST_UNWRITTEN) {
+        flushed = timed;
+        fflush_unlocked(stream);
+    }
+    real(stream);
 }
 
 /* A program that ends its own trace would end ours. */

@@ -18,6 +18,7 @@ class Backend(ABC):
     sees: ClassVar[frozenset[FindingKind]]
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
     attaches: ClassVar[bool] = False
+    triggers: ClassVar[bool] = True  # it takes snapshots while the program runs; else it writes all that happened, or only the end
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
     Options: ClassVar[type[ToolOptions]]
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import mtrace as mtrace_format
 from runner.model import FindingKind, Metric, Recording
-from runner.plan import Gate, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
+from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
 
 SOURCE = Path(__file__).with_name("_mtrace_shim.c")
@@ -19,7 +18,6 @@ SPLIT = (2, 34)  # of glibc: from here on tracing is in a library of its own
 DEBUG_LIBRARY = "libc_malloc_debug.so.0"
 DIRECTORIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib", "/lib")
 LOG = re.compile(r"mtrace\.(\d+)\.(\d+)\.log")
-MARK = re.compile(r"(\d+) (mtrace\.\d+\.\d+\.log)")
 
 
 class MtraceOptions(ToolOptions):
@@ -32,6 +30,7 @@ class Mtrace(Backend):
     name = "mtrace"
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees = frozenset({FindingKind.GROWING})
+    triggers = False  # the log has every event
     cost = "2 to 6 times slower, and a line of log for each malloc and free"
     Options: ClassVar[type[ToolOptions]] = MtraceOptions
 
@@ -50,7 +49,7 @@ class Mtrace(Backend):
             return ToolStatus(str(missing), None, version, install=_shim.INSTALL)
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
-        """Environment only; the argv stays the user's. The log has no times: its size is noted now and then."""
+        """Environment only; the argv stays the user's. No snapshots: the log has every event, and snapshots are made of it."""
         if profile.args:
             raise LeakrunError(
                 ErrorKind.USAGE,
@@ -62,23 +61,10 @@ class Mtrace(Backend):
         env: dict[str, str | None] = dict(profile.env)
         env["LD_PRELOAD"] = ":".join(filter(None, (*libraries, str(tool.path), target.preload)))
         env["LEAKRUN_MTRACE"] = str(out)
-        snapshots = profile.snapshots
-        logs = ("find", str(out), "-maxdepth", "1", "-name", "mtrace.{pid}.*.log", "-printf", "%s %f\\n")
-        mark = Trigger(
-            name="mark",
-            action=RunCommand(logs, timeout=10.0, stdout="mtrace.{pid}.{n}.mark"),
-            gate=Gate(exists=f"{out}/mtrace.{{pid}}.*.log"),
-            proof=Proof("mtrace.{pid}.{n}.mark", marker=b".log\n"),
-            every=snapshots.every,
-            adaptive=snapshots.adaptive,
-            rss_step=snapshots.rss_step,
-            before_stop=snapshots.at_exit,
-        )
         return LaunchPlan(
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            triggers=(mark,),
             stop=profile.stop_plan(),
             outputs=("mtrace.*.log",),
             loaded=tool.path.name if tool.path else None,
@@ -86,20 +72,18 @@ class Mtrace(Backend):
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
         """The log of each process; of one that became another program by exec, that of its last program stands first."""
-        marks = _marks(out, outcome)
         logs = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := LOG.fullmatch(path.name))]
         logs.sort(key=lambda log: (log[0] != outcome.pid, log[0], -log[1]))
         latest = {pid: number for pid, number, _ in reversed(logs)}
-        return [_read(path, pid, number == latest[pid], marks[path.name], outcome) for pid, number, path in logs]
+        return [_read(path, pid, number == latest[pid], outcome) for pid, number, path in logs]
 
 
-def _read(path: Path, pid: int, latest: bool, marks: list[tuple[float, int]], outcome: Outcome) -> Recording:
+def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> Recording:
     process = next((each for each in outcome.processes if each.pid == pid), None)
-    started = process.started if process else 0.0
     ended = process.ended if process and process.ended is not None else outcome.seconds
-    since = [(time - started, size) for time, size in marks]
+    seconds = max(ended - (process.started if process else 0.0), 0.0) if latest else None
     with path.open("rb") as stream:
-        recording = mtrace_format.read_timed(stream, path.name, since, ended - started)
+        recording = mtrace_format.read(stream, path.name, seconds)
     recording.pid = pid
     if not latest:
         recording.limits.append(f"process {pid} became another program by exec: {path.name} is what it was before")
@@ -123,19 +107,6 @@ def _excuse_the_cut(recording: Recording, name: str, *, ended_by_itself: bool) -
     del recording.flaws[at]
     recording.complete = not recording.flaws
     recording.limits.append("glibc had not yet written the last few events when the process ended")
-
-
-def _marks(out: Path, outcome: Outcome) -> dict[str, list[tuple[float, int]]]:
-    """By log, its size in bytes at each moment at which it was looked at, in seconds since the run began."""
-    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for path in out.glob("mtrace.*.mark"):
-        time = outcome.files.get(path.name)
-        for size, name in MARK.findall(path.read_text(errors="replace")):
-            if time is not None:
-                found[name].append((time, int(size)))
-    for marks in found.values():
-        marks.sort()
-    return found
 
 
 def glibc_version() -> tuple[int, ...]:

@@ -9,13 +9,12 @@
 
 Written by glibc's malloc/mtrace-impl.c and read by its script mtrace(1). `where` is an object, a symbol where the object exports
 one, and the return address, counted from where the object is mapped. Lines that begin with "=" hold no event; leakrun's own
-shim uses them to say whose log it is ("= leakrun pid 4711"). There is one frame for a block, and no time: snapshots are the
-replay of the events, taken as the log goes on. Memory is bounded by the blocks that live at a time, not by the log.
+shim uses them to say whose log it is and what time it is, in milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log
+without them has no time: then events are counted. Snapshots are the replay of the events, taken as the log goes on. Memory is
+bounded by the blocks that live at a time, not by the log.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Sequence
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -24,27 +23,29 @@ from runner.model import Column, Frame, Metric, Recording, Snapshot, TimeUnit
 FORMAT = "mtrace log"
 
 SNAPSHOTS = 100
-FEWEST_MARKS = 8  # with fewer the time is not known well enough
 CUT = "its last line is cut"
 _METRICS = (Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS)
 _START = b"= Start\n"
 _OURS = b"= leakrun "
+_TIME = re.compile(rb"^= leakrun time ([0-9]{1,12})$", re.MULTILINE)
+_DIGITS = re.compile(rb"[0-9]{1,12}")
+_HEADING = 1 << 14  # bytes: two paths of the longest
 _CHUNK = 1 << 18
 _LONGEST_ROW = 1 << 16
 _LARGEST = 2**63 - 1  # what a column can hold
 _TAKES, _GIVES = (b"+", b">"), (b"-", b"<")
 _SIGNS = frozenset((*_TAKES, *_GIVES, b"!"))
+_GIVEN_TO_REALLOC = re.compile(rb"(?:^| )< 0x[0-9a-f]+$")
 _SIZE = re.compile(rb"0x[0-9a-f]{1,12}|0")
 _ROW = re.compile(rb"(?:@ (.+) )?([-+<>!]) (0x[0-9a-f]{1,16}|\(nil\))(?: (\S+))?", re.DOTALL)
 _WHERE = re.compile(rb"(?:(.*):)?(?:\([^()]*\))?\[(0x[0-9a-f]{1,16})\]", re.DOTALL)
 _MOST_KINDS = 1 << 16  # of blocks, by place and size, whose description is shared
 _RARE, _FEW = 0.01, 20  # of all events, and at all: fewer that don't fit are not spoken of
+_NO_TIME = "the log has no times: growth is judged over events, and a program that only starts up may seem to grow"
 _ONE_FRAME = (
     "mtrace keeps one frame of each allocation, malloc's direct caller: behind a wrapper, a C++ container or a function of libc "
     "the site is that, and not who called it"
 )
-
-Mark = tuple[float, int]  # seconds since the process began, bytes of the log by then
 
 
 def sniff(head: bytes) -> bool:
@@ -52,54 +53,30 @@ def sniff(head: bytes) -> bool:
     return head.startswith((_START, _OURS))
 
 
-def read(stream: BinaryIO, name: str) -> Recording:
-    """What a log says: up to 100 snapshots, spread evenly over it. Time is counted in events."""
-    size = _size_of(stream)
-    cuts = [size * number // SNAPSHOTS for number in range(1, SNAPSHOTS + 1)]
-    recording = _Replay(stream, name).recording([(None, cut) for cut in cuts])
-    recording.limits.append(
-        "the log has no times: growth is judged over events, and a program that only starts up may seem to grow"
-    )
-    return recording
+def read(stream: BinaryIO, name: str, seconds: float | None = None) -> Recording:
+    """What a log says: up to 100 snapshots, spread evenly over it.
 
-
-def read_timed(stream: BinaryIO, name: str, marks: Sequence[Mark], ended: float) -> Recording:
-    """The same with time in seconds, for a log whose size is known at some moments, the `marks`, in their order.
-
-    Between two marks events are taken to be spread evenly. `ended` is when the process ended.
+    Their time is in seconds where the log has times, else in events. `seconds` is how long the process lived, where that is
+    known; else the last time in the log is its end.
     """
-    known = _rising([(0.0, 0), *marks, (ended, _size_of(stream))])
-    moments = [ended * number / SNAPSHOTS for number in range(1, SNAPSHOTS + 1)]
-    recording = _Replay(stream, name).recording([(moment, _size_at(known, moment)) for moment in moments])
-    if len(known) < FEWEST_MARKS:
-        recording.growth_unseen = (
-            f"the log has no times, and its size was seen at {len(known)} moments only: run it longer, or with --every 500ms"
-        )
-    return recording
-
-
-def _size_of(stream: BinaryIO) -> int:
+    timed = _TIME.search(stream.read(_HEADING)) is not None
     size = stream.seek(0, 2)
+    if timed and seconds is None:
+        seconds = _last_time(stream, size)
     stream.seek(0)
-    return size
+    replay = _Replay(stream, name)
+    return replay.over_time(seconds) if timed and seconds else replay.over_events(size)
 
 
-def _rising(marks: Sequence[Mark]) -> list[Mark]:
-    """The marks without those at which time or size went back, as it does where a file took another's place."""
-    kept: list[Mark] = []
-    for time, size in marks:
-        if not kept or (time > kept[-1][0] and size >= kept[-1][1]):
-            kept.append((time, size))
-    return kept
-
-
-def _size_at(marks: Sequence[Mark], moment: float) -> int:
-    """The log's size at a moment, between the two marks that it lies between."""
-    after = bisect_left([time for time, _ in marks], moment)
-    if after >= len(marks):
-        return marks[-1][1]
-    (earlier, small), (later, large) = marks[max(after - 1, 0)], marks[after]
-    return large if later <= earlier else small + round((large - small) * (moment - earlier) / (later - earlier))
+def _last_time(stream: BinaryIO, size: int) -> float:
+    """The last time that the log has, in seconds: at its end, or in long stretches without an event nowhere near it."""
+    back = _HEADING
+    while True:
+        stream.seek(max(size - back, 0))
+        found = _TIME.findall(stream.read(back))
+        if found or back >= size:
+            return int(found[-1]) / 1000 if found else 0.0
+        back *= 8
 
 
 class _Replay:
@@ -109,6 +86,7 @@ class _Replay:
         self._stream, self._name = stream, name
         self._recording = Recording("mtrace", module_relative=True)
         self._heading: dict[bytes, str] = {}
+        self._moments: list[float] = []  # of the snapshots to come, the last one first; seconds
         self._rest = b""
         self._read = 0  # bytes
         self._events = 0
@@ -118,27 +96,48 @@ class _Replay:
         self._amounts: list[list[int]] = []  # by stack id, in the order of _METRICS
         self._unknown = self._again = self._damaged = 0
 
-    def recording(self, cuts: Sequence[tuple[float | None, int]]) -> Recording:
-        """Replay up to each cut, a number of bytes, and take a snapshot there at its time; None for the number of events."""
-        recording = self._recording
-        timed = bool(cuts) and cuts[0][0] is not None
-        recording.time_unit = TimeUnit.SECONDS if timed else TimeUnit.EVENTS
-        for time, cut in cuts:
-            self._replay_to(cut)
-            moment = float(self._events) if time is None else time
-            if timed or not recording.snapshots or moment > recording.snapshots[-1].time:
-                recording.snapshots.append(self._snapshot(moment))
-        self._tell_heading()
-        self._tell_flaws()
-        self._tell_limits()
-        return recording
+    def over_time(self, seconds: float) -> Recording:
+        """Take snapshots at even intervals of time."""
+        self._recording.time_unit = TimeUnit.SECONDS
+        self._moments = [seconds * number / SNAPSHOTS for number in range(SNAPSHOTS, 0, -1)]
+        self._replay_to(None)
+        self._pass_to(seconds)
+        return self._finish()
 
-    def _replay_to(self, cut: int) -> None:
-        while self._read < cut and (chunk := self._stream.read(min(_CHUNK, cut - self._read))):
+    def over_events(self, size: int) -> Recording:
+        """Take snapshots at even intervals of the log, which has `size` bytes, and count the events for time."""
+        recording = self._recording
+        recording.time_unit = TimeUnit.EVENTS
+        recording.limits.append(_NO_TIME)
+        for number in range(1, SNAPSHOTS + 1):
+            self._replay_to(size * number // SNAPSHOTS)
+            if not recording.snapshots or self._events > recording.snapshots[-1].time:
+                recording.snapshots.append(self._snapshot(self._events))
+        return self._finish()
+
+    def _pass_to(self, time: float) -> None:
+        """It is so late now: the snapshots due until then hold what lives now."""
+        while self._moments and self._moments[-1] <= time:
+            self._recording.snapshots.append(self._snapshot(self._moments.pop()))
+
+    def _replay_to(self, end: int | None) -> None:
+        """Replay the log up to its byte `end`, or to its own end."""
+        while end is None or self._read < end:
+            chunk = self._stream.read(_CHUNK if end is None else min(_CHUNK, end - self._read))
+            if not chunk:
+                return
             self._read += len(chunk)
             rows = (self._rest + chunk).split(b"\n")
             self._rest = rows.pop()[:_LONGEST_ROW]
+            if rows and _GIVEN_TO_REALLOC.search(rows[-1]):  # what realloc made of it is on the next line, and belongs to it
+                self._rest = rows.pop() + b"\n" + self._rest
             self._take(rows)
+
+    def _finish(self) -> Recording:
+        self._tell_heading()
+        self._tell_flaws()
+        self._tell_limits()
+        return self._recording
 
     def _take(self, rows: list[bytes]) -> None:
         """Replay whole rows. This is the reader's speed: what recurs is looked up, and hardly anything is taken apart twice."""
@@ -186,11 +185,17 @@ class _Replay:
         if match and match[3] != b"(nil)":
             return match[1] or b"", match[2], match[3], match[4] or b""
         if row.startswith(_OURS):
-            key, _, value = row[len(_OURS) :].partition(b" ")
-            self._heading.setdefault(key, value.decode("utf-8", "surrogateescape"))
+            self._take_ours(row[len(_OURS) :])
         elif not match and not row.startswith(b"= ") and (self._events or self._heading.get(b"began") != "fork"):
             self._damaged += 1  # in the log of a forked child the end of its parent's last line comes first, and is none
         return b"", b"", b"", b""
+
+    def _take_ours(self, line: bytes) -> None:
+        key, _, value = line.partition(b" ")
+        if key == b"time":
+            self._pass_to(int(value) / 1000 if _DIGITS.fullmatch(value) else 0.0)
+        else:
+            self._heading.setdefault(key, value.decode("utf-8", "surrogateescape"))
 
     def _kind(self, where: bytes, size: bytes) -> tuple[int, int]:
         """The stack and the bytes of a block, by its place and its size as they are written."""

@@ -77,32 +77,56 @@ def test_snapshots_are_spread_over_the_whole_log() -> None:
     assert max(b - a for a, b in zip([0.0, *times], times, strict=False)) < 200
 
 
-def test_events_are_placed_in_time_by_the_marks() -> None:
-    rows = [f"{PLACE} + {0x1000 + n * 16:#x} 0x10\n" for n in range(1000)]
-    text = "".join(["= Start\n", *rows]).encode()
-    length = len(rows[0])
-    # Nothing for two seconds, then all of it within one, then nothing again.
-    marks = [(time, 8) for time in (0.5, 1.0, 1.5, 2.0)] + [(3.0, 8 + 1000 * length)] + [(4.0, len(text)), (5.0, len(text))]
-    recording = mtrace.read_timed(io.BytesIO(text), "mtrace.log", marks, 6.0)
+def timed(*parts: int | str) -> bytes:
+    """A log as the shim's looks: numbers are times in milliseconds."""
+    rows = [f"= leakrun time {part}" if isinstance(part, int) else part for part in ("= leakrun pid 9", 0, "= Start", *parts)]
+    return "\n".join([*rows, ""]).encode()
+
+
+def live_by_time(text: bytes, seconds: float | None = None) -> dict[float, int]:
+    recording = mtrace.read(io.BytesIO(text), "mtrace.log", seconds)
     check_valid(recording)
-    live = {round(each.time, 2): each.totals[Metric.LIVE_BLOCKS] for each in recording.snapshots}
-    assert recording.time_unit is TimeUnit.SECONDS and not recording.growth_unseen
-    assert live[1.98] == 0
-    assert abs(live[2.52] - 520) <= 2
-    assert live[3.0] == live[6.0] == 1000
+    assert recording.time_unit is TimeUnit.SECONDS
+    return {round(each.time, 3): each.totals[Metric.LIVE_BLOCKS] for each in recording.snapshots}
 
 
-def test_a_log_whose_size_was_hardly_ever_looked_at_tells_no_growth() -> None:
-    recording = mtrace.read_timed(io.BytesIO(CASE.read_bytes()), "mtrace.log", [(1.0, 500)], 9.0)
-    assert recording.snapshots[-1].totals[Metric.LIVE_BLOCKS] == 33
-    assert "3 moments only" in recording.growth_unseen and "--every" in recording.growth_unseen
+def test_times_in_the_log_place_its_events() -> None:
+    block = [f"{PLACE} + {0x1000 + n * 16:#x} 0x10" for n in range(30)]
+    live = live_by_time(timed(*block[:5], 2000, *block[5:10], 4000, *block[10:]), 10.0)
+    assert (live[1.9], live[2.0], live[2.1], live[3.9], live[4.1], live[10.0]) == (5, 5, 10, 10, 30, 30)
+    assert len(live) == mtrace.SNAPSHOTS
 
 
-def test_a_size_that_went_back_is_passed_over() -> None:
-    marks = [(float(second), 100 * second) for second in range(1, 12)] + [(12.0, 50), (11.0, 4000), (13.0, 2000)]
-    recording = mtrace.read_timed(io.BytesIO(CASE.read_bytes()), "mtrace.log", marks, 14.0)
-    check_valid(recording)
-    assert recording.snapshots[-1].totals[Metric.LIVE_BLOCKS] == 33
+def test_the_last_time_is_the_end_where_nobody_knows_better() -> None:
+    live = live_by_time(timed(f"{PLACE} + 0xa0 0x8", 500, f"{PLACE} + 0xb0 0x8", 1000, f"{PLACE} - 0xa0"))
+    assert max(live) == 1.0
+    assert (live[0.4], live[0.6]) == (1, 2)
+
+
+def test_the_last_time_is_found_before_many_events() -> None:
+    events = [row for n in range(40_000) for row in (f"{PLACE} + 0xa0 0x8", f"{PLACE} - 0xa0")]
+    assert max(live_by_time(timed(700, *events))) == 0.7
+
+
+def test_a_time_that_is_damaged_or_goes_back_is_passed_over() -> None:
+    text = timed(900, f"{PLACE} + 0xa0 0x8", 200, f"{PLACE} + 0xb0 0x8", 1000).replace(b"time 200", b"time x")
+    assert live_by_time(text, 1.0)[1.0] == 2
+    assert live_by_time(timed(900, f"{PLACE} + 0xa0 0x8", 200, f"{PLACE} + 0xb0 0x8"), 1.0)[1.0] == 2
+
+
+def test_a_log_without_times_says_so() -> None:
+    assert any("no times" in limit for limit in read_file(CASE).limits)
+
+
+def test_no_snapshot_stands_between_the_two_lines_of_a_realloc() -> None:
+    grown = [
+        row
+        for n in range(300)
+        for row in (f"@ ./app:[0x20] < {0xA0 + n * 16:#x}", f"@ ./app:[0x20] > {0xB0 + n * 16:#x} {100 + n:#x}")
+    ]
+    recording = recording_of(log("@ ./app:[0x20] + 0xa0 0x63", *grown))
+    blocks = [snapshot.totals[Metric.LIVE_BLOCKS] for snapshot in recording.snapshots]
+    assert len(blocks) > 50 and set(blocks[1:]) == {1}
 
 
 def test_realloc_moves_a_block_to_its_own_caller_and_a_failed_one_changes_nothing() -> None:
@@ -143,7 +167,7 @@ def test_a_block_with_spaces_in_its_path_is_freed_too() -> None:
 
 def test_the_shim_s_heading_says_whose_log_it_is() -> None:
     recording = read_file(next((GOLDEN / "fork").glob("*.log")))
-    assert (recording.pid, recording.parent_pid, recording.command) == (32691, 32690, ["/srv/forks"])
+    assert (recording.pid, recording.parent_pid, recording.command) == (9202, 9201, ["/srv/forks"])
     assert {frame.module for frame in recording.table.frames} == {"/srv/forks"}  # which the log itself calls ./forks
 
 
