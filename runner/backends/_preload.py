@@ -1,0 +1,76 @@
+"""Libraries that are loaded into a program by LD_PRELOAD: where they are, and which programs can't take one."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.errors import ErrorKind, LeakrunError
+from runner.plan import Target
+
+DIRECTORIES = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/opt/homebrew/lib",
+)
+
+
+def libraries(pattern: str) -> Iterator[Path]:
+    """The files that fit the pattern (as for fnmatch), those first that the loader would find by itself."""
+    for line in _ldconfig().splitlines():
+        path = Path(line.partition("=>")[2].strip())
+        if path.match(pattern) and path.is_file():
+            yield path
+    for directory in DIRECTORIES:
+        yield from (path for path in sorted(Path(directory).glob(pattern)) if path.is_file())
+
+
+def _ldconfig() -> str:
+    for command in ("/sbin/ldconfig", "/usr/sbin/ldconfig", "ldconfig"):
+        try:
+            return subprocess.run([command, "-p"], capture_output=True, text=True, timeout=10, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+    return ""
+
+
+def preloaded(target: Target, library: Path | None) -> str:
+    """LD_PRELOAD with the library first. Raises LeakrunError(UNMEASURED) where it can't be loaded into that program."""
+    refusal = _refusal(target, library)
+    if refusal:
+        raise LeakrunError(ErrorKind.UNMEASURED, *refusal)
+    return ":".join(filter(None, (str(library), target.preload)))
+
+
+def _refusal(target: Target, library: Path | None) -> tuple[str, str] | None:
+    """What is wrong and what to do; None where nothing is."""
+    program, elf, name = target.argv[0], target.elf, library.name if library else "a library"
+    if target.setuid:
+        return (
+            f"{program} is setuid, setgid or has capabilities: the loader ignores a preload there",
+            "measure a copy of it without those bits",
+        )
+    if elf and elf.static:
+        return (
+            f"{program} is statically linked: {name} can't be preloaded into it",
+            "link it dynamically (without -static) for measuring, or use --profile massif or memcheck with a dynamic build",
+        )
+    if elf and elf.bits == 32:
+        return (
+            f"{program} is a 32-bit program: the 64-bit {library} can't be preloaded into it",
+            "build it for 64 bits, or name a 32-bit library with --set library=PATH",
+        )
+    if elf and "musl" in (elf.interpreter or ""):
+        return (
+            f"{program} is linked with musl: {name}, made for glibc, can't be preloaded into it",
+            "build it against glibc, or use --profile memcheck",
+        )
+    if re.search(r"[\s:]", str(library)):
+        return (
+            f"the path of {library} has a space or a colon in it: LD_PRELOAD can't hold it",
+            "name another with --set library=PATH, a symbolic link for one",
+        )
+    return None

@@ -1,0 +1,205 @@
+"""jemalloc: its own heap profiler: live bytes by stack, of every allocation or of samples, in dumps while the program runs."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from runner.backends import _preload
+from runner.backends.base import Backend, ToolOptions
+from runner.errors import ErrorKind, LeakrunError
+from runner.formats import jemalloc_heap
+from runner.model import FindingKind, Metric, Recording
+from runner.plan import Gate, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
+from runner.profile import NextToFile, Profile
+
+INSTALL = "apt-get install libjemalloc2 gdb  (dnf install jemalloc gdb, pacman -S jemalloc gdb, conda install jemalloc gdb)"
+LIBRARY = "libjemalloc.so.2"
+DUMP_SCRIPT = Path(__file__).with_name("_jemalloc_dump.py")
+MARK = b"<jemalloc>: "  # of its messages: in a program that it is linked into statically
+# Where it was built with a prefix (FreeBSD's je_, Rust's _rjem_) its variable has that too.
+VARIABLES = {MARK: "MALLOC_CONF", b"JE_MALLOC_CONF": "JE_MALLOC_CONF", b"_RJEM_MALLOC_CONF": "_RJEM_MALLOC_CONF"}
+# Only what is needed is loaded, and nothing from the network.
+GDB_SETTINGS = ("debuginfod enabled off", "auto-solib-add off", "auto-load libthread-db off", "source open off")
+LONGEST_DUMP = 60.0  # seconds: the program stands still meanwhile
+INTERVAL = 25  # dump for each 2^25 bytes (32 MiB) allocated, where gdb can't make it
+
+NO_PROFILER = "it was built without profiling"
+NO_GDB = "gdb is not here: it dumps for each 32 MiB allocated, and not by the clock"
+NO_PTRACE = "gdb may not attach (kernel.yama.ptrace_scope): it dumps for each 32 MiB allocated, and not by the clock"
+
+
+class JemallocOptions(ToolOptions):
+    """Options of jemalloc's profiler, named as in MALLOC_CONF.
+
+    library            the libjemalloc to preload; found by itself where it is not given
+    lg_prof_sample     one sample for about each 2^N bytes allocated; 0: every allocation
+    lg_prof_interval   a dump for each 2^N bytes allocated, besides those by the clock
+    prof_accum         count what was allocated in all too; each stack is then kept to the end
+    """
+
+    library: Annotated[str, NextToFile()] | None = None
+    lg_prof_sample: int = 0
+    lg_prof_interval: int | None = None
+    prof_accum: bool = True
+
+
+class Jemalloc(Backend):
+    """Preloads libjemalloc, or finds it linked in, and has it dump by a call that gdb makes."""
+
+    name = "jemalloc"
+    measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
+    sees = frozenset({FindingKind.GROWING})
+    marks = tuple(VARIABLES)
+    cost = "2 us for each malloc where every one is counted, nearly none where samples are; stops 0.2 s for each snapshot"
+    Options: ClassVar[type[ToolOptions]] = JemallocOptions
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find libjemalloc: where the profile says, by ldconfig, or in the known directories; and gdb."""
+        assert isinstance(options, JemallocOptions)
+        library = Path(options.library) if options.library else next(_preload.libraries(LIBRARY), None)
+        if library is None or not library.is_file():
+            return ToolStatus(f"libjemalloc ({options.library})" if options.library else "libjemalloc", None, install=INSTALL)
+        said = _statistics(library)
+        limits = [NO_PROFILER] if b"config.prof: false" in said else []
+        if shutil.which("gdb") is None:
+            limits.append(NO_GDB)
+        elif os.geteuid() and _ptrace_scope() > 0:
+            limits.append(NO_PTRACE)
+        return ToolStatus("libjemalloc", library, _version(said), tuple(limits), INSTALL)
+
+    def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
+        """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
+        options = profile.options
+        assert isinstance(options, JemallocOptions)
+        _check(profile, options, out)
+        by_gdb = NO_GDB not in tool.limits and NO_PTRACE not in tool.limits
+        env: dict[str, str | None] = dict(profile.env)
+        for variable in [VARIABLES[mark] for mark in target.marks] or ["MALLOC_CONF"]:
+            env[variable] = _configuration(_given(variable, target, profile), options, out, by_gdb)
+        linked = bool(target.marks) or _linked_in(target)
+        if not linked:
+            if NO_PROFILER in tool.limits:
+                raise LeakrunError(
+                    ErrorKind.UNMEASURED,
+                    f"{tool.path} can't profile: {NO_PROFILER}",
+                    "name one that was built with --enable-prof (Debian's is): --set library=PATH; or use --profile heapprofile",
+                )
+            env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
+        seen = None if target.marks else "libjemalloc"
+        return LaunchPlan(
+            argv=target.argv,
+            env=env,
+            cwd=target.cwd,
+            triggers=(_dump(profile, seen),) if by_gdb else (),
+            stop=profile.stop_plan(),
+            outputs=("jeprof.*.heap",),
+            loaded=seen,
+        )
+
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+        """The dumps of each process in the order of time."""
+        options = profile.options
+        assert isinstance(options, JemallocOptions)
+        dumps: dict[int, list[tuple[Path, float]]] = defaultdict(list)
+        for path in sorted(out.glob("jeprof.*.heap")):
+            named = jemalloc_heap.NAME.fullmatch(path.name)
+            if named and path.stat().st_size:
+                dumps[int(named[2])].append((path, outcome.files.get(path.name, 0.0)))
+        recordings = [_read(pid, files) for pid, files in dumps.items()]
+        return sorted(recordings, key=lambda each: (each.pid != outcome.pid, each.pid or 0))
+
+
+def _read(pid: int, files: list[tuple[Path, float]]) -> Recording:
+    recording = jemalloc_heap.read_series(files)
+    recording.pid = pid
+    return recording
+
+
+def _check(profile: Profile, options: JemallocOptions, out: Path) -> None:
+    if profile.args:
+        raise LeakrunError(
+            ErrorKind.USAGE,
+            f"jemalloc has no command line for {profile.args[0]!r}: it is loaded into the program",
+            "leave out `args` and --tool-arg; more of its settings go into the environment: --env MALLOC_CONF=dirty_decay_ms:0",
+        )
+    for name, value in (("lg_prof_sample", options.lg_prof_sample), ("lg_prof_interval", options.lg_prof_interval)):
+        if value is not None and not 0 <= value <= 62:
+            raise LeakrunError(ErrorKind.USAGE, f"{name} is {value}, and 2^N bytes are meant", "write a number from 0 to 62")
+    if "," in str(out):
+        raise LeakrunError(
+            ErrorKind.USAGE,
+            f"the run directory {out.parent} has a comma in its path: jemalloc can't be told it",
+            "name another with -o",
+        )
+
+
+def _given(variable: str, target: Target, profile: Profile) -> str:
+    """The user's own settings of jemalloc, which stay."""
+    return profile.env.get(variable) or dict(target.env).get(variable) or os.environ.get(variable, "")
+
+
+def _configuration(given: str, options: JemallocOptions, out: Path, by_gdb: bool) -> str:
+    """The value of MALLOC_CONF: of two settings of one name the last counts."""
+    interval = options.lg_prof_interval if options.lg_prof_interval is not None or by_gdb else INTERVAL
+    words = [
+        given,
+        "prof:true",
+        "prof_active:true",
+        "prof_final:true",
+        f"prof_prefix:{out}/jeprof",
+        f"lg_prof_sample:{options.lg_prof_sample}",
+        f"prof_accum:{str(options.prof_accum).lower()}",
+        f"lg_prof_interval:{interval}" if interval is not None else "",
+    ]
+    return ",".join(filter(None, words))
+
+
+def _dump(profile: Profile, mapped: str | None) -> Trigger:
+    """jemalloc listens to no signal: gdb calls it, which takes 0.2 to 0.3 seconds."""
+    command = ["gdb", "-nx", "-batch", *(word for each in GDB_SETTINGS for word in ("-iex", f"set {each}"))]
+    command += ["-ex", "set $pid = {pid}", "-x", str(DUMP_SCRIPT)]
+    snapshots = profile.snapshots
+    return Trigger(
+        name="dump",
+        action=RunCommand(tuple(command), timeout=LONGEST_DUMP),
+        gate=Gate(mapped=mapped),
+        proof=Proof("jeprof.{pid}.*.m*.heap", marker=b"MAPPED_LIBRARIES:"),
+        every=snapshots.every,
+        adaptive=snapshots.adaptive,
+        rss_step=snapshots.rss_step,
+        before_stop=snapshots.at_exit,
+    )
+
+
+def _linked_in(target: Target) -> bool:
+    """The program loads jemalloc by itself: nothing to preload."""
+    return target.elf is not None and any(re.search(r"libjemalloc[^/]*\.so", name) for name in target.elf.needed)
+
+
+@cache
+def _statistics(library: Path) -> bytes:
+    """What jemalloc says of itself at the end of a program that does nothing; empty where it can't be loaded here."""
+    env = {**os.environ, "LD_PRELOAD": str(library), "MALLOC_CONF": "stats_print:true,stats_print_opts:mdablxe"}
+    try:
+        return subprocess.run(["/bin/true"], env=env, capture_output=True, timeout=10, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+
+
+def _version(said: bytes) -> tuple[int, ...]:
+    """From `Version: "5.3.0-0-g54ea..."`; empty where there is none."""
+    written = re.search(rb'Version: "(\d+)\.(\d+)\.(\d+)', said)
+    return tuple(map(int, written.groups())) if written else ()
+
+
+def _ptrace_scope() -> int:
+    """The kernel's bound on who may attach: 0 is none, 1 only to one's own children."""
+    try:
+        return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
+    except (OSError, ValueError):
+        return 0
