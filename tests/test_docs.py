@@ -30,14 +30,26 @@ def section(heading: str) -> str:
     return text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
-@pytest.mark.parametrize(("verb", "heading"), [("run", "Run a program"), ("show", "Show an answer"), ("profiles", "Profiles")])
+HEADINGS = {
+    "run": "Run a program",
+    "show": "Show an answer",
+    "growth": "Rank by growth",
+    "diff": "Compare",
+    "runs": "List the runs",
+    "profiles": "Profiles",
+    "doctor": "What is installed",
+}
+
+
+@pytest.mark.parametrize(("verb", "heading"), HEADINGS.items())
 def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None:
     written = set(OPTION.findall(section(heading))) - {"--its-own-flag", "--port", "--help"}
     assert written - set(OPTION.findall(help_of(verb))) == set()
 
 
-def test_every_option_of_a_run_is_in_the_documents() -> None:
-    assert set(OPTION.findall(help_of("run"))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section("Run a program")))
+@pytest.mark.parametrize("verb", ["run", "growth", "diff", "runs", "doctor"])
+def test_every_option_is_in_the_documents(verb: str) -> None:
+    assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))
 
 
 def test_the_profile_in_the_documents_is_valid(tmp_path: Path) -> None:

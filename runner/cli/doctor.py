@@ -129,7 +129,7 @@ def _version_of(path: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"\d+(?:\.\d+)+", done.stdout)
+    found = re.search(r"\d+(?:\.\d+)+", done.stdout or done.stderr)  # ms_print answers there
     return found[0] if found else None
 
 

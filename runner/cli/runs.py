@@ -69,7 +69,8 @@ def listed(runs_dir: Path) -> tuple[list["Listed"], list[str]]:
         try:
             found.append(_listed(run, problems))
         except LeakrunError as error:
-            problems.append(error.message)
+            named = str(run.path) in error.message
+            problems.append(error.message if named else f"{run.path}: {error.message}")
     return found, [*problems, *_foreign(runs_dir, {run.id for run in known})]
 
 

@@ -8,6 +8,7 @@ from runner.analysis.diff import UNLISTED, Change, Difference, Held, Total, Way,
 from runner.analysis.sites import shown_stack
 from runner.analysis.wording import count_text, place_text, size_text, span_text
 from runner.model import TimeUnit
+from runner.reports import document
 from runner.reports.growth_table import signed
 from runner.reports.plain import encodable, file_line, fitted, plain
 from runner.reports.table import aligned
@@ -87,7 +88,7 @@ def _change(change: Change) -> dict[str, Any]:
         "before": _amount(change.before),
         "after": _amount(change.after),
         "delta": {"bytes": change.bytes, "blocks": change.blocks},
-        "stack": [asdict(frame) for frame in stack],
+        "stack": document.frames(stack),
     }
 
 

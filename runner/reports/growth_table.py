@@ -1,13 +1,13 @@
 """Sites ranked by growth, on a terminal and as JSON (schema leakrun.growth/1)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, TextIO
 
 from runner.analysis.ranking import Ranked, Ranking, Watched
 from runner.analysis.sites import shown_stack
 from runner.analysis.wording import count_text, place_text, size_text, span_text
 from runner.model import FindingKind, TimeUnit
+from runner.reports import document
 from runner.reports.plain import encodable, file_line, fitted, plain, sparkline
 from runner.reports.table import aligned
 
@@ -59,7 +59,7 @@ def _site(number: int, each: Ranked) -> dict[str, Any]:
         "share": each.share,
         "pids": each.pids,
         "series": [list(point) for point in each.series()],
-        "stack": [asdict(frame) for frame in shown_stack(each.recording, each.stack_id)],
+        "stack": document.frames(shown_stack(each.recording, each.stack_id)),
     }
 
 
