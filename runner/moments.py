@@ -1,18 +1,20 @@
 """One side of a comparison as people name it: RUN, FILE, RUN@N, RUN:PID@N.
 
 N counts the snapshots of the main process (or of PID) in the order of time from 0; -1 is the last. Without @N it is the last
-snapshot, or what was lost where the tool finds what is lost. A path that exists is taken whole, whatever is in its name.
+snapshot that has stacks, or what was lost where the tool finds what is lost. A path that exists is taken whole, whatever is
+in its name.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner import backends, reading, rundir
 from runner.analysis.diff import has_stacks
 from runner.errors import ErrorKind, LeakrunError
 from runner.model import Metric, Recording, Snapshot
+from runner.quantities import shown
 from runner.reading import Evidence
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
@@ -53,22 +55,25 @@ class Moment:
 
 def parse(text: str, runs_dir: Path) -> Reference:
     """What `text` names. Raises LeakrunError(USAGE) for what no reference looks like."""
-    if not text or "\0" in text:
-        raise LeakrunError(ErrorKind.USAGE, f"{text!r} names no run", _SYNTAX)
-    if _is_there(text, runs_dir):
+    if "\0" not in text and _is_there(text, runs_dir):
         return Reference(text, text)
     what, at, number = text.rpartition("@")
     if at and not (what and _NUMBER.fullmatch(number)):
-        raise LeakrunError(ErrorKind.USAGE, f"{text!r}: a snapshot's number is due behind the @, and a run before it", _SYNTAX)
-    what = what or text
-    wanted = int(number) if at else None
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{shown(text)}: a snapshot's number is due behind the @, and a run before it", _SYNTAX
+        )
+    what, pid = what or text, None
     named = _PID.fullmatch(what)
     if named is not None and not _is_there(what, runs_dir):
-        return Reference(text, named[1], int(named[2]), wanted)
-    return Reference(text, what, None, wanted)
+        what, pid = named[1], int(named[2])
+    if not what or "\0" in what or not (what.isprintable() or _is_there(what, runs_dir)):
+        raise LeakrunError(ErrorKind.USAGE, f"{shown(text)} names no run", _SYNTAX)
+    return Reference(text, what, pid, int(number) if at else None)
 
 
 def _is_there(text: str, runs_dir: Path) -> bool:
+    if not text:
+        return False
     try:
         if Path(text).exists():
             return True
@@ -107,8 +112,6 @@ def one(text: str, runs_dir: Path, search: Sequence[Path] = ()) -> Moment:
     if moment.snapshot is None or has_stacks(moment.snapshot):
         return moment
     stacked = [number for number, each in enumerate(heard[0].snapshots) if has_stacks(each)]
-    if reference.number is None and stacked:
-        return replace(moment, number=stacked[-1])
     hint = f"those with stacks are {_listed(stacked)}" if stacked else "massif: --set detailed_freq=1 gives every one its stacks"
     raise LeakrunError(ErrorKind.USAGE, f"{text!r}: this snapshot has totals only, no stacks", hint)
 
@@ -169,7 +172,10 @@ def _numbered(reference: Reference, evidence: Evidence, recording: Recording) ->
             f"{reference.text!r}: {evidence.name} has no snapshots",
             "take some: leakrun -p massif, or --every 500ms",
         )
-    number = -1 if reference.number is None else reference.number
+    if reference.number is None:
+        stacked = [number for number, each in enumerate(recording.snapshots) if has_stacks(each)]
+        return stacked[-1] if stacked else count - 1
+    number = reference.number
     if not -count <= number < count:
         noun = "1 snapshot: @0" if count == 1 else f"{count} snapshots: @0 to @{count - 1}, or @-1 for the last"
         raise LeakrunError(ErrorKind.USAGE, f"{reference.text!r}: there is no snapshot {number}", f"{evidence.name} has {noun}")

@@ -111,7 +111,7 @@ def _heads(found: Difference, before: Named, after: Named) -> Iterator[str]:
     rows = [("before", _total(found.before), before.text()), ("after", _total(found.after), after.text())]
     yield from aligned(rows, right=(1,))
     counts = (
-        ", ".join(f"{found.count(way)} {_WORDS[way]}" for way in _WORDS if found.count(way)) or "nothing there on either side"
+        ", ".join(f"{found.count(way)} {_WORDS[way]}" for way in _WORDS if found.count(way)) or "no site is listed on either side"
     )
     yield f"change  {signed(found.after.bytes - found.before.bytes)}: {counts}"
 
