@@ -1,0 +1,8 @@
+// KIND: growing
+static std::string $history;
+
+static void $note(long i) {
+    $history.append($size, static_cast<char>('a' + i % 26));  //@ here $note
+}
+
+void $op(long i, double) { $note(i); }

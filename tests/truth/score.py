@@ -1,0 +1,161 @@
+"""Runs generated programs under profiles, holds the answers against the truth, and sums up."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.truth.generate import Program
+from tests.truth.parts import Place
+
+SECONDS = 4
+_HEAP = ("massif", "heapprofile")
+_MAPPINGS = ("massif-pages", "heapprofile-mmap")
+SEEN_BY = {
+    "lost": ("memcheck", *_HEAP),
+    "growing": _HEAP,
+    "mapping-growth": _MAPPINGS,
+    "stack-growth": ("massif-stacks",),
+    "clean": ("memcheck", *_HEAP),
+}
+PROFILES = ("memcheck", *_HEAP, *_MAPPINGS, "massif-stacks")
+_TEMPLATE = re.compile(r"<[^<>]*>")
+
+
+@dataclass
+class Score:
+    """What one profile said of one program.
+
+    rank     of the first finding at a line that may be named, from 1; None where there is none
+    kind_ok  that finding has the right kind
+    others   findings elsewhere: each is a false alarm
+    first    what the first finding named
+    problem  why there is no answer
+    """
+
+    program: str
+    part: str
+    kind: str
+    profile: str
+    verdict: str = ""
+    rank: int | None = None
+    kind_ok: bool = False
+    others: int = 0
+    first: str = ""
+    reason: str = ""
+    confidence: float = 0.0
+    snapshots: int = 0
+    problem: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing to find."""
+        return self.kind == "clean"
+
+
+def profiles_for(program: Program, wanted: Sequence[str]) -> list[str]:
+    """The profiles that can see the kind; some clean programs (told by their number) are run under all."""
+    seen = PROFILES if program.clean and int(program.name[1:]) % 5 == 0 else SEEN_BY[program.kind]
+    return [profile for profile in wanted if profile in seen]
+
+
+def run(program: Path, profile: str, seconds: float = SECONDS) -> str:
+    """Run it under a profile, into its directory; why that did not work, else nothing."""
+    output = program.parent / f"run-{profile}"
+    command = [sys.executable, "-m", "runner", "-q", "-p", profile, "-o", str(output), "--", "./program", str(seconds)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAKRUN_")}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent.parent)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=program.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60 + 10 * seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "it did not end"
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr.strip()[-200:]}"
+
+
+def score(program: Program, profile: str, answer: dict[str, Any]) -> Score:
+    """Hold one answer against the truth."""
+    found = Score(program.name, program.part, program.kind, profile, answer["verdict"])
+    found.snapshots = answer["run"]["snapshots"]
+    found.reason = answer["reasons"][0] if answer["reasons"] else ""
+    for finding in answer["findings"]:
+        if not _right(finding, program):
+            found.others += 1
+        elif found.rank is None:
+            found.rank, found.confidence = finding["rank"], finding["confidence"]
+            found.kind_ok = finding["kind"] in _kinds(program.kind, profile)
+    if answer["findings"]:
+        first = answer["findings"][0]
+        found.first = f"{first['kind']} {first['function']} {first['file']}:{first['line']}"
+    return found
+
+
+def _kinds(kind: str, profile: str) -> tuple[str, ...]:
+    """What a profile that can't follow pointers says of lost memory is that it grows."""
+    return ("lost", "suspect") if profile == "memcheck" else ("growing",) if kind == "lost" else (kind,)
+
+
+def _right(finding: dict[str, Any], program: Program) -> bool:
+    if finding["kind"] == "stack-growth" and program.kind == "stack-growth":
+        return True  # the tool says how much, not whose
+    return any(_names(finding, place) for place in program.places)
+
+
+def _names(finding: dict[str, Any], place: Place) -> bool:
+    file = (finding["file"] or "").rpartition("/")[2]
+    return file == place.file and finding["line"] == place.line and _plain(finding["function"]) == place.function
+
+
+def _plain(function: str | None) -> str:
+    """Without template arguments."""
+    text, before = function or "", ""
+    while text != before:
+        text, before = _TEMPLATE.sub("", text), text
+    return text.rpartition(" ")[2]  # a template's function stands behind what it returns
+
+
+def scores(built: Iterable[tuple[Program, Path]], profiles: Sequence[str], jobs: int, *, again: bool = False) -> list[Score]:
+    """Run each program under each profile that can see its kind, `jobs` at once; `again` only judges runs that are there."""
+    tasks = [(program, path, profile) for program, path in built for profile in profiles_for(program, profiles)]
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        return list(pool.map(lambda task: _score_one(*task, again=again), tasks))
+
+
+def _score_one(program: Program, path: Path, profile: str, *, again: bool) -> Score:
+    output = path.parent / f"run-{profile}"
+    problem = "" if again else run(path, profile)
+    if not problem and not (output / "answer.json").exists():
+        problem = "there is no answer"
+    if problem:
+        return Score(program.name, program.part, program.kind, profile, problem=problem)
+    if again:
+        _judge_again(output)
+    return score(program, profile, json.loads((output / "answer.json").read_text()))
+
+
+def _judge_again(output: Path) -> None:
+    from runner import reading
+    from runner.rundir import RunDirectory
+
+    run_directory = RunDirectory(output)
+    reading.write_answer(run_directory, reading.conclude_run(run_directory))
+
+
+def write_scores(found: Sequence[Score], path: Path) -> None:
+    """Keep the scores as JSON, for a look at each miss."""
+    path.write_text(json.dumps([asdict(each) for each in found], indent=1) + "\n")

@@ -1,0 +1,62 @@
+"""The scores as tables in Markdown, and the misses as lines."""
+
+from collections.abc import Sequence
+
+from tests.truth.score import PROFILES, Score
+
+_KINDS = ("lost", "growing", "mapping-growth", "stack-growth", "clean")
+
+
+def tables(scores: Sequence[Score]) -> str:
+    """For each profile what it said of what it can see, by kind; and of the clean programs."""
+    leaks = [
+        "| profile | kind | runs | first | in the first three | kind right | verdict right | inconclusive | findings elsewhere |"
+    ]
+    leaks.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    clean = ["| profile | clean programs | false alarms | clean | inconclusive |", "| --- | --- | --- | --- | --- |"]
+    for profile in PROFILES:
+        mine = [each for each in scores if each.profile == profile]
+        for kind in _KINDS[:-1]:
+            group = [each for each in mine if each.kind == kind]
+            if group:
+                leaks.append(_leak_row(profile, kind, group))
+        group = [each for each in mine if each.clean]
+        if group:
+            clean.append(_clean_row(profile, group))
+    return "\n".join([*leaks, "", *clean]) + "\n"
+
+
+def _leak_row(profile: str, kind: str, group: Sequence[Score]) -> str:
+    right = "leaking" if profile == "memcheck" else "growing"
+    figures = [
+        sum(each.rank == 1 for each in group),
+        sum(each.rank is not None and each.rank <= 3 for each in group),
+        sum(each.kind_ok for each in group),
+        sum(each.verdict == right for each in group),
+        sum(each.verdict == "inconclusive" for each in group),
+        sum(each.others for each in group),
+    ]
+    return f"| {profile} | {kind} | {len(group)} | " + " | ".join(map(str, figures)) + " |"
+
+
+def _clean_row(profile: str, group: Sequence[Score]) -> str:
+    figures = [
+        sum(bool(each.others) for each in group),
+        sum(each.verdict == "clean" for each in group),
+        sum(each.verdict == "inconclusive" for each in group),
+    ]
+    return f"| {profile} | {len(group)} | " + " | ".join(map(str, figures)) + " |"
+
+
+def misses(scores: Sequence[Score]) -> list[str]:
+    """A line for each run whose first finding was not the right one, and for each finding where nothing is wrong."""
+    lines = []
+    for each in scores:
+        if each.problem:
+            lines.append(f"{each.program} {each.part} {each.profile}: {each.problem}")
+        elif each.clean and (each.others or each.verdict != "clean"):
+            lines.append(f"{each.program} {each.part} {each.profile}: {each.verdict}; {each.first or each.reason}")
+        elif not each.clean and (each.rank != 1 or each.others):
+            what = f"rank {each.rank}, {each.others} elsewhere, first {each.first}" if each.first else each.reason
+            lines.append(f"{each.program} {each.part} {each.profile}: {each.verdict}; {what}")
+    return lines
