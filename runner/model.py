@@ -386,7 +386,10 @@ class AnswerError:
 
 @dataclass(slots=True)
 class Answer:
-    """What leakrun concludes. `run` holds the run's own facts and is filled by the pipeline."""
+    """What leakrun concludes. `run` holds the run's own facts and is filled by the pipeline.
+
+    doubts   why "clean" could not be said of this run, whatever was found in it: a sentence each
+    """
 
     verdict: Verdict
     reasons: list[str]
@@ -396,3 +399,4 @@ class Answer:
     heap_summary: HeapSummary | None = None
     leak_summary: dict[LossKind, Amount] | None = None
     run: dict[str, object] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ import io
 import re
 import signal
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,23 @@ CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGB
 SERIES = re.compile(r"[._-]?\d+(?=\.heap$)")  # the dump's number in a gperftools name, prefix.0001.heap
 
 
+LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
+
+
 def answer_of(
-    what: Sequence[str], runs_dir: Path, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
+    what: Sequence[str],
+    runs_dir: Path,
+    *,
+    warmup: float | None = None,
+    children: str | None = None,
+    search: Sequence[Path] = (),
+    leave_out: LeaveOut | None = None,
 ) -> Answer:
     """The answer for one run (path, id, prefix, `last`), or for native files. Raises LeakrunError(USAGE)."""
     found = located(what, runs_dir)
     if isinstance(found, RunDirectory):
-        return conclude_run(found, warmup=warmup, children=children, search=search)
-    return conclude_files(found, warmup=warmup or 0.0, search=search)
+        return conclude_run(found, warmup=warmup, children=children, search=search, leave_out=leave_out)
+    return conclude_files(found, warmup=warmup or 0.0, search=search, leave_out=leave_out)
 
 
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
@@ -109,6 +118,7 @@ def conclude_run(
     children: str | None = None,
     search: Sequence[Path] = (),
     keep_names: bool = False,
+    leave_out: LeaveOut | None = None,
 ) -> Answer:
     """What a run says. `keep_names` writes symbols.json, as is due when the run has just ended."""
     manifest = run.read_manifest()
@@ -117,6 +127,9 @@ def conclude_run(
     if keep_names and names.modules:
         save_names(names, run.symbols)
     heard = _heard(recordings, outcome, manifest, children)
+    if leave_out is not None:
+        for recording in heard:
+            leave_out(recording)
     unmeasured = _why_unmeasured(manifest, outcome, recordings)
     scope = analysis.Scope(
         sees=backends.get(chosen.backend).sees,
@@ -247,10 +260,15 @@ def _run_facts(
 # ---- bare files
 
 
-def conclude_files(files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = ()) -> Answer:
+def conclude_files(
+    files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = (), leave_out: LeaveOut | None = None
+) -> Answer:
     """What native outputs say that no run of leakrun made. Heap dumps of one process are one recording."""
     recordings = _read_files(files)
     resolve(recordings, search=search, cache_dir=_cache_directory())
+    if leave_out is not None:
+        for recording in recordings:
+            leave_out(recording)
     sees = frozenset[Any]().union(*(backends.get(each.tool).sees for each in recordings if each.tool in backends.names()))
     answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=warmup))
     tools = {each.tool for each in recordings}
@@ -271,8 +289,20 @@ def conclude_files(files: Sequence[Path], *, warmup: float = 0.0, search: Sequen
         "misses": 0,
         "processes": [{"pid": each.pid, "command": each.command} for each in recordings],
         "files": [str(path) for path in files],
+        "tools": sorted({each.tool for each in recordings}),
     }
     return answer
+
+
+def seen_by(answer: Answer) -> frozenset[str]:
+    """What the tools of an answer can find: kinds of findings, and "errors"."""
+    tools = answer.run.get("tools") or [answer.run.get("backend")]
+    kinds: set[str] = set()
+    for tool in tools if isinstance(tools, list) else ():
+        if tool in backends.names():
+            backend = backends.get(tool)
+            kinds |= {kind.value for kind in backend.sees} | ({"errors"} if backend.defects else set())
+    return frozenset(kinds)
 
 
 def _read_files(files: Sequence[Path]) -> list[Recording]:

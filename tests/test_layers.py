@@ -14,6 +14,7 @@ ORDER: dict[str, set[str]] = {
     "errors": set(),
     "names": set(),
     "quantities": set(),
+    "paths": set(),
     "model": set(),
     "plan": set(),
     "yaml_tree": {"quantities"},
@@ -29,7 +30,10 @@ ORDER: dict[str, set[str]] = {
     "manifest": {"plan", "profile"},
     "rundir": {"manifest", "plan", "profile"},
     "analysis": {"model"},
-    "reports": {"analysis", "formats", "model"},
+    "baseline": set(),
+    "gate": {"analysis", "baseline", "model", "paths"},
+    "suppressed": {"formats", "gate", "model"},
+    "reports": {"analysis", "baseline", "formats", "gate", "model", "paths"},
 }
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["moments"] = set(ORDER) - {"supervise"}

@@ -74,6 +74,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
         ],
         heap_summary=main.heap_summary if main else None,
         leak_summary=main.leak_summary if main else None,
+        doubts=doubts,
     )
 
 

@@ -16,6 +16,7 @@ class Backend(ABC):
     name: ClassVar[str]  # the module's name, and `backend:` in the YAML
     measures: ClassVar[frozenset[Metric]]
     sees: ClassVar[frozenset[FindingKind]]
+    defects: ClassVar[bool] = False  # it finds errors of use too: invalid reads, mismatched frees ...
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
     attaches: ClassVar[bool] = False
     triggers: ClassVar[bool] = True  # it takes snapshots while the program runs; else it writes all that happened, or only the end

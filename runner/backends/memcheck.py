@@ -47,6 +47,7 @@ class Memcheck(Backend):
     name = "memcheck"
     measures = frozenset({Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS, Metric.LIVE_BYTES, Metric.LIVE_BLOCKS})
     sees = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
+    defects = True
     cost = "20 to 50 times slower"
     Options: ClassVar[type[ToolOptions]] = MemcheckOptions
 

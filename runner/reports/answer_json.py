@@ -1,6 +1,6 @@
 """The answer as JSON (schema leakrun.answer/1) and back.
 
-Keys are those of docs/answer.md; `series`, `heap_summary` and `leak_summary` are there besides. What is not known is null.
+Keys are those of docs/answer.md and docs/answer.schema.json; `doubts`, `series`, `heap_summary` and `leak_summary` are there besides. What is not known is null.
 """
 
 import json
@@ -34,6 +34,7 @@ def to_dict(answer: Answer) -> dict[str, Any]:
         "run": dict(answer.run),
         "verdict": answer.verdict.value,
         "reasons": list(answer.reasons),
+        "doubts": list(answer.doubts),
         "findings": [_finding_dict(finding) for finding in answer.findings],
         "errors": [asdict(error) for error in answer.errors],
         "notes": [_note_dict(note) for note in answer.notes],
@@ -77,6 +78,7 @@ def from_dict(data: Any) -> Answer:
             heap_summary=None if heap is None else _heap_summary(heap),
             leak_summary=None if leaks is None else {LossKind(kind): Amount(**amount) for kind, amount in leaks.items()},
             run=dict(data.get("run") or {}),
+            doubts=[str(doubt) for doubt in data.get("doubts", [])],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _not_ours(f"{type(error).__name__}: {error}") from error

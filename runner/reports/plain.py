@@ -1,10 +1,10 @@
 """Text that is safe and short enough for a terminal: symbol names come from the program and may hold anything."""
 
-import os
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TextIO
+
+from runner.paths import near as near
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -31,15 +31,6 @@ def fitted(text: str, width: int) -> str:
         return text[: max(0, width)]
     head = (width - 1) // 2
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
-
-
-def near(path: str) -> str:
-    """`path` relative to the working directory when it is below it."""
-    try:
-        here = str(Path.cwd())
-    except OSError:
-        return path
-    return os.path.relpath(path, here) if path.startswith(here.rstrip("/") + "/") else path
 
 
 def sparkline(series: Sequence[tuple[float, int]], columns: int) -> str:
