@@ -59,7 +59,7 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         plan = backend.plan(target, tool, request.profile, run.raw)
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
-        places = supervise.Places(run.raw, run.maps, run.samples)
+        places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
         outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress)
     except LeakrunError:
         shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
@@ -146,6 +146,7 @@ def finish(run: RunDirectory) -> "Answer":
 
     answer = reading.conclude_run(run, keep_names=True)
     manifest = run.read_manifest()
+    shutil.rmtree(run.requests, ignore_errors=True)
     run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
     reading.write_answer(run, answer)
     return answer

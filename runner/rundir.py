@@ -64,6 +64,11 @@ class RunDirectory:
         """samples.csv, the memory of the processes over time."""
         return self.path / "samples.csv"
 
+    @property
+    def requests(self) -> Path:
+        """Where others ask for snapshots and for the end, while the run is in progress."""
+        return self.path / "requests"
+
     @classmethod
     def create(cls, output: Path | None, runs_dir: Path, profile: str, program: str) -> "RunDirectory":
         """Make a directory of our own, mode 0700: `output` itself, or a new one below `runs_dir`.

@@ -38,6 +38,8 @@ HEADINGS = {
     "runs": "List the runs",
     "profiles": "Profiles",
     "doctor": "What is installed",
+    "snapshot": "A run in progress",
+    "stop": "A run in progress",
 }
 
 
@@ -47,7 +49,7 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
     assert written - set(OPTION.findall(help_of(verb))) == set()
 
 
-@pytest.mark.parametrize("verb", ["run", "growth", "diff", "runs", "doctor"])
+@pytest.mark.parametrize("verb", ["run", "growth", "diff", "runs", "doctor", "snapshot", "stop"])
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))
 

@@ -44,6 +44,7 @@ ORDER["__main__"] = {"cli"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc"}
 
+ORDER["live"] = {"rundir", "manifest", "supervise"}
 
 def room_of(module: str) -> str:
     """runner.formats.massif -> formats; runner -> ''."""

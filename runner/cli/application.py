@@ -14,7 +14,7 @@ from runner import __version__
 from runner.cli import words
 
 # In the order of --help. Each is the function of that name in the module of that name in this package.
-VERBS = ("run", "runs", "show", "growth", "diff", "export", "check", "suppress", "profiles", "doctor")
+VERBS = ("run", "snapshot", "stop", "runs", "show", "growth", "diff", "export", "check", "suppress", "profiles", "doctor")
 
 
 class Verbs(TyperGroup):

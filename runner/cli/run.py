@@ -13,7 +13,7 @@ from runner.model import Answer, Verdict
 from runner.plan import Outcome
 from runner.profile import Profile
 
-OURS = frozenset({"for", "load"})  # who stopped the program when leakrun did so by itself: that is success
+OURS = frozenset({"for", "load", "stop"})  # who stopped the program when leakrun did so by itself: that is success
 
 
 def run(
@@ -92,7 +92,7 @@ def exit_code(outcome: Outcome, answer: Answer, error_exitcode: int | None) -> i
     """What CONTRACT's order of exit codes makes of a run that took place."""
     if not answer.run["measured"]:
         return 3
-    if outcome.exit_code and outcome.stopped_by not in OURS:
+    if outcome.exit_code and outcome.stopped_by not in OURS and not outcome.by_tool:
         return outcome.exit_code
     if error_exitcode is not None and answer.verdict in (Verdict.LEAKING, Verdict.GROWING):
         return error_exitcode
@@ -105,8 +105,8 @@ def _adapted(profile: Profile, settings: config.Settings) -> Profile:
     if settings.every is not None:
         changes["snapshots"] = profile.snapshots.model_copy(update={"every": settings.every, "adaptive": False})
     if settings.grace is not None:
-        changes["stop"] = profile.stop.model_copy(update={"grace": settings.grace})
-    return profile.model_copy(update=changes)
+        changes["stop"] = replace(profile.stop, grace=settings.grace)
+    return replace(profile, **changes)
 
 
 def _pair(text: str) -> tuple[str, str]:
