@@ -2,7 +2,7 @@
 
    LEAKRUN_MTRACE names a directory. Each process writes mtrace.PID.N.log there, N counting the programs that it has become
    by exec. Among what glibc writes stand lines of ours, "= leakrun KEY VALUE"; mtrace(1) passes over lines that begin with "=".
-   Times are in milliseconds since the program, or the forked child, began. */
+   Times are in milliseconds since the program, or the forked child, began; "clock" is when that was, since 1970. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,8 +62,13 @@ static void write_heading(int descriptor, const char *how) {
     char text[2 * PATH_MAX + 200];
     int length = snprintf(text, sizeof text, "= leakrun pid %d\n= leakrun parent %d\n= leakrun began %s\n= leakrun program %s\n= leakrun path %s\n",
                           (int)getpid(), (int)getppid(), how, program_name, program_path);
-    if (log_stream && length > 0 && (size_t)length < sizeof text) length += snprintf(text + length, sizeof text - length, "= leakrun time 0\n");
     began = timed = flushed = now();
+    if (log_stream && length > 0 && (size_t)length < sizeof text) {
+        struct timespec clock;
+        clock_gettime(CLOCK_REALTIME, &clock);
+        length += snprintf(text + length, sizeof text - length, "= leakrun clock %lld\n= leakrun time 0\n",
+                           (long long)clock.tv_sec * 1000 + clock.tv_nsec / 1000000);
+    }
     if (length > 0 && write(descriptor, text, (size_t)length) != length) return; /* a full disk: the trace itself will fail too */
 }
 

@@ -19,7 +19,7 @@ class Backend(ABC):
     defects: ClassVar[bool] = False  # it finds errors of use too: invalid reads, mismatched frees ...
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
     attaches: ClassVar[bool] = False
-    triggers: ClassVar[bool] = True  # it takes snapshots while the program runs; else it writes all that happened, or only the end
+    triggers: ClassVar[bool] = True  # snapshots are taken while the program runs; else it writes all that happens, or the end
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
     Options: ClassVar[type[ToolOptions]]
 
@@ -40,6 +40,14 @@ class Backend(ABC):
 
         Reads files only. Frames may be left as addresses. A file that is missing or cut becomes a flaw of its recording.
         """
+
+    def own_processes(self, out: Path, outcome: Outcome) -> frozenset[int]:
+        """The pids of those processes of the outcome that are the tool's own, beside the program's."""
+        return frozenset()
+
+    def ended_by_tool(self, out: Path, outcome: Outcome) -> bool:
+        """Whether the outcome's exit code is the tool's, put in the place of the program's own, which then is not known."""
+        return False
 
     def renditions(self, out: Path) -> list[RunCommand]:
         """Commands that print the files below `out` in the tool's own words, each into its `stdout` below `out`."""

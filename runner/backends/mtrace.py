@@ -59,7 +59,9 @@ class Mtrace(Backend):
         _refuse_what_cannot_be_preloaded(target, tool)
         libraries = [DEBUG_LIBRARY] if tool.version >= SPLIT else []
         env: dict[str, str | None] = dict(profile.env)
-        env["LD_PRELOAD"] = ":".join(filter(None, (*libraries, str(tool.path), target.preload)))
+        env["LD_PRELOAD"] = ":".join(
+            filter(None, (str(tool.path), *libraries, target.preload))
+        )  # the shim first: it replaces muntrace()
         env["LEAKRUN_MTRACE"] = str(out)
         return LaunchPlan(
             argv=target.argv,
@@ -81,9 +83,8 @@ class Mtrace(Backend):
 def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> Recording:
     process = next((each for each in outcome.processes if each.pid == pid), None)
     ended = process.ended if process and process.ended is not None else outcome.seconds
-    seconds = max(ended - (process.started if process else 0.0), 0.0) if latest else None
     with path.open("rb") as stream:
-        recording = mtrace_format.read(stream, path.name, seconds)
+        recording = mtrace_format.read(stream, path.name, outcome.started_at + ended if latest else None)
     recording.pid = pid
     if not latest:
         recording.limits.append(f"process {pid} became another program by exec: {path.name} is what it was before")

@@ -27,6 +27,7 @@ CUT = "its last line is cut"
 _METRICS = (Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS)
 _START = b"= Start\n"
 _OURS = b"= leakrun "
+_CLOCK = re.compile(rb"^= leakrun clock ([0-9]{1,15})$", re.MULTILINE)
 _TIME = re.compile(rb"^= leakrun time ([0-9]{1,12})$", re.MULTILINE)
 _DIGITS = re.compile(rb"[0-9]{1,12}")
 _HEADING = 1 << 14  # bytes: two paths of the longest
@@ -53,19 +54,20 @@ def sniff(head: bytes) -> bool:
     return head.startswith((_START, _OURS))
 
 
-def read(stream: BinaryIO, name: str, seconds: float | None = None) -> Recording:
+def read(stream: BinaryIO, name: str, ended_at: float | None = None) -> Recording:
     """What a log says: up to 100 snapshots, spread evenly over it.
 
-    Their time is in seconds where the log has times, else in events. `seconds` is how long the process lived, where that is
-    known; else the last time in the log is its end.
+    Their time is in seconds where the log has times, else in events. `ended_at` is when the process ended, in seconds since
+    1970, where that is known; else the last time in the log is its end.
     """
-    timed = _TIME.search(stream.read(_HEADING)) is not None
+    clock = _CLOCK.search(stream.read(_HEADING))
     size = stream.seek(0, 2)
-    if timed and seconds is None:
-        seconds = _last_time(stream, size)
+    seconds = 0.0
+    if clock:
+        seconds = max(_last_time(stream, size), (ended_at or 0.0) - int(clock[1]) / 1000)
     stream.seek(0)
     replay = _Replay(stream, name)
-    return replay.over_time(seconds) if timed and seconds else replay.over_events(size)
+    return replay.over_time(seconds) if seconds else replay.over_events(size)
 
 
 def _last_time(stream: BinaryIO, size: int) -> float:
@@ -101,7 +103,7 @@ class _Replay:
         self._recording.time_unit = TimeUnit.SECONDS
         self._moments = [seconds * number / SNAPSHOTS for number in range(SNAPSHOTS, 0, -1)]
         self._replay_to(None)
-        self._pass_to(seconds)
+        self._pass_to(float("inf"))
         return self._finish()
 
     def over_events(self, size: int) -> Recording:
@@ -116,8 +118,8 @@ class _Replay:
         return self._finish()
 
     def _pass_to(self, time: float) -> None:
-        """It is so late now: the snapshots due until then hold what lives now."""
-        while self._moments and self._moments[-1] <= time:
+        """It is so late now: the snapshots that were due before hold what lives now."""
+        while self._moments and self._moments[-1] < time:
             self._recording.snapshots.append(self._snapshot(self._moments.pop()))
 
     def _replay_to(self, end: int | None) -> None:

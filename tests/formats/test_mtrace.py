@@ -79,12 +79,15 @@ def test_snapshots_are_spread_over_the_whole_log() -> None:
 
 def timed(*parts: int | str) -> bytes:
     """A log as the shim's looks: numbers are times in milliseconds."""
-    rows = [f"= leakrun time {part}" if isinstance(part, int) else part for part in ("= leakrun pid 9", 0, "= Start", *parts)]
+    rows = [
+        f"= leakrun time {part}" if isinstance(part, int) else part
+        for part in ("= leakrun clock 1700000000000", 0, "= Start", *parts)
+    ]
     return "\n".join([*rows, ""]).encode()
 
 
 def live_by_time(text: bytes, seconds: float | None = None) -> dict[float, int]:
-    recording = mtrace.read(io.BytesIO(text), "mtrace.log", seconds)
+    recording = mtrace.read(io.BytesIO(text), "mtrace.log", None if seconds is None else 1_700_000_000 + seconds)
     check_valid(recording)
     assert recording.time_unit is TimeUnit.SECONDS
     return {round(each.time, 3): each.totals[Metric.LIVE_BLOCKS] for each in recording.snapshots}
@@ -93,7 +96,7 @@ def live_by_time(text: bytes, seconds: float | None = None) -> dict[float, int]:
 def test_times_in_the_log_place_its_events() -> None:
     block = [f"{PLACE} + {0x1000 + n * 16:#x} 0x10" for n in range(30)]
     live = live_by_time(timed(*block[:5], 2000, *block[5:10], 4000, *block[10:]), 10.0)
-    assert (live[1.9], live[2.0], live[2.1], live[3.9], live[4.1], live[10.0]) == (5, 5, 10, 10, 30, 30)
+    assert (live[1.9], live[2.0], live[2.1], live[3.9], live[4.1], live[10.0]) == (5, 10, 10, 10, 30, 30)
     assert len(live) == mtrace.SNAPSHOTS
 
 
@@ -167,7 +170,7 @@ def test_a_block_with_spaces_in_its_path_is_freed_too() -> None:
 
 def test_the_shim_s_heading_says_whose_log_it_is() -> None:
     recording = read_file(next((GOLDEN / "fork").glob("*.log")))
-    assert (recording.pid, recording.parent_pid, recording.command) == (9202, 9201, ["/srv/forks"])
+    assert (recording.pid, recording.parent_pid, recording.command) == (15041, 15040, ["/srv/forks"])
     assert {frame.module for frame in recording.table.frames} == {"/srv/forks"}  # which the log itself calls ./forks
 
 
