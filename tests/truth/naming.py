@@ -1,15 +1,9 @@
 """Names for generated programs, so that nothing can be fitted to names: each seed gives others."""
 
 import random
+from pathlib import Path
 
-_FIRST = (
-    "amber bell cedar dust ember fern grove harbor iris juniper kite lantern maple nickel onyx pebble quartz river sable timber "
-    "umber violet willow yarrow zephyr acorn birch copper delta echo flint garnet hazel ivory jasper kelp linden meadow north opal"
-).split()
-_SECOND = (
-    "anchor basin canvas drift edge frame grain hinge inlet joint keel ledge mast notch orbit plank quill ridge spar thread urn "
-    "valve wedge yoke zone arch bolt crest dial fin gate hull index knot lever mesh node oar pin rail shaft tread"
-).split()
+_WORDS = Path(__file__).with_name("words.txt").read_text().split()
 
 
 class Names(dict[str, str]):
@@ -31,9 +25,7 @@ class Names(dict[str, str]):
     def fresh(self, *, type_name: bool = False) -> str:
         """A name that this program has not had."""
         while True:
-            words = [self._rng.choice(_FIRST), self._rng.choice(_SECOND)]
-            if self._rng.random() < 0.3:
-                words.append(self._rng.choice(_SECOND))
+            words = self._rng.sample(_WORDS, 3 if self._rng.random() < 0.3 else 2)
             name = _spelled(words, type_name=type_name, camel=self._camel)
             if name not in self._taken:
                 self._taken.add(name)

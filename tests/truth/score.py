@@ -118,7 +118,12 @@ def _right(finding: dict[str, Any], program: Program) -> bool:
 
 def _names(finding: dict[str, Any], place: Place) -> bool:
     file = (finding["file"] or "").rpartition("/")[2]
-    return file == place.file and finding["line"] == place.line and _plain(finding["function"]) == place.function
+    if file != place.file or finding["line"] != place.line:
+        return False
+    return _plain(finding["function"]) in (
+        place.function,
+        place.function.rpartition("::")[2],
+    )  # valgrind's inlined frames are bare
 
 
 def _plain(function: str | None) -> str:

@@ -13,4 +13,5 @@ void $op(long i, double passed) {
             memset($values[key], 'k', $size);
         }
     }
+    touch($values);
 }

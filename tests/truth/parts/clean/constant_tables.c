@@ -7,4 +7,5 @@ void $op(long i, double passed) {
             $tables[k] = (char *)$alloc($size);
             memset($tables[k], 1, $size);
         }
+    touch($tables);
 }

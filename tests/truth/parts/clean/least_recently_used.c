@@ -10,7 +10,7 @@ static long $turn;
 static void $load(struct $page *page, long key) {
     $release(page->data);
     page->key = key;
-    page->data = (char *)$alloc($size + (size_t)key % 900);
+    page->data = (char *)$alloc($size + (size_t)(key * 7919) % 900);
     memset(page->data, 'd', $size);
 }
 

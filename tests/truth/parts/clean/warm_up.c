@@ -9,4 +9,5 @@ void $op(long i, double passed) {
         memset($warm[$count], 'w', $size);
         $count++;
     }
+    touch($warm);
 }

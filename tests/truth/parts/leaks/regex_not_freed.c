@@ -5,7 +5,7 @@ static int $matches(const char *pattern, const char *text) {
     regex_t expression;
     if (regcomp(&expression, pattern, REG_EXTENDED) != 0)  //@ here $matches
         return 0;
-    return regexec(&expression, text, 0, NULL, 0) == 0;
+    return regexec(&expression, text, 0, NULL, 0) == 0;  //@ also $matches
 }
 
 static int $found;
