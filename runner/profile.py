@@ -1,30 +1,20 @@
-"""A YAML file -> a validated Profile, and back. Every problem of a file is told at once, with its place."""
+"""A profile: a YAML file -> a validated Profile, and back."""
 
 import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_type_hints
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SerializeAsAny
-
+from runner import profile_cache
 from runner.errors import ErrorKind, LeakrunError
-from runner.plan import StopPlan
-from runner.profile_source import located, overridden, shipped_names, tree_of
-from runner.quantities import (
-    format_duration,
-    format_signal,
-    parse_duration,
-    parse_signal,
-    parse_size,
-    parse_stop_signal,
-    shown,
-)
-from runner.yaml_tree import Broken, Group, Node, Problem, Scalar, refusal
-from runner.yaml_values import NULLS, NextToFile, similar, validate
+from runner.marks import Checked, NextToFile, Within, Written, types_in
+from runner.profile_files import located, shipped_names
+from runner.profile_parts import Duration, OptionsFor, Profile, Size, Snapshots, Stop, ToolOptions
+from runner.quantities import parse_duration, parse_signal, parse_size, shown
 
 __all__ = [
+    "Checked",
     "Duration",
     "NextToFile",
     "OptionsFor",
@@ -33,6 +23,9 @@ __all__ = [
     "Snapshots",
     "Stop",
     "ToolOptions",
+    "Within",
+    "Written",
+    "as_written",
     "dump",
     "load",
     "parse_duration",
@@ -41,119 +34,9 @@ __all__ = [
     "shipped_names",
 ]
 
-SHORTEST_INTERVAL = 0.01  # seconds
-SMALLEST_STEP = 4096  # bytes: a page
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_BACKEND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
-    """What is written as text in YAML, and stands as a number in Python."""
-    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
-
-
-def _at_least(least: float, said: str) -> AfterValidator:
-    def check(value: float | None) -> float | None:
-        if value is not None and value < least:
-            raise ValueError(f"is too small: at least {said}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"{shown(text)} is not {what}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _compilable(pattern: str) -> str:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{shown(pattern)} is no regular expression: {error}") from None
-    if not pattern:
-        raise ValueError("an empty pattern is found in everything")
-    return pattern
-
-
-Duration = Annotated[
-    float, _from_text(parse_duration), PlainSerializer(format_duration, when_used="json"), Field(allow_inf_nan=False, ge=0)
-]
-"""Seconds, written 500ms, 30s, 5m or 1h."""
-
-Size = Annotated[int, _from_text(parse_size), Field(ge=0)]
-"""Bytes, written 4096, 64K, 64M or 1G."""
-
-StopSignal = Annotated[int, _from_text(parse_stop_signal), PlainSerializer(format_signal, when_used="json"), Field(ge=1, le=64)]
-Text = Annotated[str, _matching(re.compile(r"[^\0]*", re.DOTALL), "a text that a program can be given: it holds a NUL")]
-Word = Annotated[str, _matching(re.compile(r"[^\0]*\S[^\0]*", re.DOTALL), "a name or a pattern")]
-Pattern = Annotated[str, AfterValidator(_compilable)]
-VariableName = Annotated[str, _matching(re.compile(r"[^\0=]+", re.DOTALL), "the name of an environment variable")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ToolOptions(_Part):
-    """Base of each backend's options, named as the native tool names them. Unknown keys are errors."""
-
-
-OptionsFor = Callable[[str], type[ToolOptions] | None]
-
-
-class Snapshots(_Part):
-    """When to take snapshots while the program runs.
-
-    every      seconds between two; None for none on a timer
-    at_exit    one more before leakrun stops the program
-    rss_step   one for each that many bytes that the resident size grows; None for none
-    adaptive   start denser than `every`, and grow sparser as the run grows long
-    """
-
-    every: Annotated[Duration | None, _at_least(SHORTEST_INTERVAL, "10ms")] = None
-    at_exit: bool = True
-    rss_step: Annotated[Size | None, _at_least(SMALLEST_STEP, "4096 bytes, a page")] = None
-    adaptive: bool = False
-
-
-class Stop(_Part):
-    """How the program is ended: the signal's number, and the seconds it then has to write what it must."""
-
-    signal: StopSignal = 15
-    grace: Duration = 30.0
-
-
-class Profile(_Part):
-    """A validated profile: what `extends` and overrides name is already in it.
-
-    name      the file's name without its ending, where the file gives none
-    options   an instance of the backend's Options
-    args      passed to the native tool as they are, behind the options
-    env       set for the program
-    wrappers  functions of the project that only wrap an allocator: their caller is blamed
-    redact    regular expressions: an argument or NAME=value that one is found in is kept out of the run directory
-    """
-
-    name: Annotated[str, _matching(_NAME, "a name: up to 64 letters, digits, dots, dashes")]
-    backend: str
-    description: str = ""
-    options: SerializeAsAny[ToolOptions]
-    args: tuple[Text, ...] = ()
-    env: dict[VariableName, Text] = {}
-    snapshots: Snapshots = Snapshots()
-    stop: Stop = Stop()
-    wrappers: tuple[Word, ...] = ()
-    redact: tuple[Pattern, ...] = ()
-
-    def stop_plan(self) -> StopPlan:
-        """`stop` as the supervisor takes it."""
-        return StopPlan(self.stop.signal, self.stop.grace)
+# What every reader of YAML takes for a text without quotes.
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+(,-][A-Za-z0-9_./+(),;-]*)*", re.ASCII)
+_NOT_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf"}
 
 
 def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = (), tool_args: Sequence[str] = ()) -> Profile:
@@ -165,96 +48,102 @@ def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = 
 
     Raises LeakrunError(USAGE) whose message holds every problem, one a line.
     """
-    file, source = located(name_or_path, Path())
-    problems: list[Problem] = []
-    tree = tree_of(file, source, problems)
-    if tree is None:
-        raise refusal(problems)
-    options_class = _options_class(tree, options_for, problems)
-    option_names = list(options_class.model_fields) if options_class else []
-    overridden(tree, overrides, tool_args, option_names, list(Profile.model_fields), problems)
-    profile = _validated(tree, options_class, _stem(file), problems)
-    if problems or profile is None:
-        raise refusal(problems)
+    file, _ = located(name_or_path, Path())
+    key = profile_cache.key_of_file(file, overrides, tool_args)
+    values = profile_cache.kept(key)
+    if values is None and not overrides and not tool_args:
+        values = profile_cache.kept(profile_cache.key_of_dumped(file))
+    known = _profile_of(values, options_for) if values is not None else None
+    return known or _read(name_or_path, key, options_for, overrides, tool_args)
+
+
+def _read(name: str, key: str, options_for: OptionsFor, overrides: Sequence[str], tool_args: Sequence[str]) -> Profile:
+    """The profile read from its file, and kept for the next time."""
+    from runner.profile_reading import read_profile
+
+    profile, files = read_profile(name, options_for, overrides, tool_args)
+    values = _values_of(profile)
+    profile_cache.keep(key, values, files[1:])
+    profile_cache.keep(profile_cache.key_of_text(dump(profile).encode()), values)
     return profile
 
 
-def _options_class(tree: Group, options_for: OptionsFor, problems: list[Problem]) -> type[ToolOptions] | None:
-    """The Options of the backend that `tree` names; a backend that is not there is told of, one that is missing is not."""
-    backend = tree.entries.get("backend")
-    if not isinstance(backend, Scalar) or (backend.plain and backend.text in NULLS):
+def _values_of(part: Any) -> dict[str, Any]:
+    """A profile or a part of one as plain values, which _profile_of() takes back."""
+    values = {each.name: getattr(part, each.name) for each in fields(part)}
+    return {key: _values_of(value) if hasattr(value, "__dataclass_fields__") else value for key, value in values.items()}
+
+
+def _profile_of(values: dict[str, Any], options_for: OptionsFor) -> Profile | None:
+    """The profile of these values; None where they don't fit any more."""
+    options_class = options_for(values["backend"])
+    try:
+        parts = {"snapshots": Snapshots(**values["snapshots"]), "stop": Stop(**values["stop"])}
+        return Profile(**{**values, **parts, "options": options_class(**values["options"])}) if options_class else None
+    except (TypeError, KeyError):
         return None
-    found = options_for(backend.text) if _BACKEND.fullmatch(backend.text) else None
-    if found is None:
-        known = [name for name in shipped_names() if options_for(name)]
-        problems.append(
-            Problem(backend.place, "backend", f"there is no backend {shown(backend.text)}{similar(backend.text, known)}")
-        )
-    return found
 
 
-def _validated(tree: Group, options_class: type[ToolOptions] | None, stem: str, problems: list[Problem]) -> Profile | None:
-    entries = {"name": Scalar(tree.place, stem, plain=False), **tree.entries}
-    written = entries.pop("options", Group(tree.place))
-    options = _validated_options(written, options_class, problems) if options_class else None
-    rest = Group(tree.place, entries, tree.key_places)
-    elsewhere = _belongs(options_class) | {"extends": "extends"}
-    return validate(Profile, rest, problems, hints=elsewhere, given={"options": options or ToolOptions()})
+# ---- back to YAML
 
 
-def _validated_options(written: Node, options_class: type[ToolOptions], problems: list[Problem]) -> ToolOptions | None:
-    if isinstance(written, Scalar) and written.plain and not written.text:
-        written = Group(written.place)  # `options:` with nothing below it but comments
-    if isinstance(written, Group):
-        return validate(options_class, written, problems, ("options",), hints=_belongs(None), given={})
-    if not isinstance(written, Broken):
-        problems.append(Problem(written.place, "options", "a group of keys and values is due"))
-    return None
+def as_written(part: Profile | ToolOptions | Snapshots | Stop) -> dict[str, Any]:
+    """A profile or a part of one as a YAML file has it, whole: 30s for 30.0; lists for tuples."""
+    hints = get_type_hints(type(part), include_extras=True)
+    return {each.name: _as_written(getattr(part, each.name), hints[each.name]) for each in fields(part)}
 
 
-def _belongs(options_class: type[ToolOptions] | None) -> dict[str, str]:
-    """For keys that people write one level too high or too low: where they belong."""
-    groups: dict[str, type[BaseModel]] = {"stop": Stop, "snapshots": Snapshots}
-    if options_class:
-        groups["options"] = options_class
-    return {key: f"{group}.{key}" for group, model in groups.items() for key in model.model_fields}
-
-
-def _stem(file: Path) -> str:
-    """A profile's name from its file's name."""
-    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem, flags=re.ASCII).lstrip(".-_")[:64]
-    return kept or "profile"
+def _as_written(value: Any, hint: Any) -> Any:
+    if isinstance(value, Profile | ToolOptions | Snapshots | Stop):
+        return as_written(value)
+    if isinstance(value, tuple | list | set | frozenset):
+        return list(value)
+    marks = [mark for due in types_in(hint) for mark in due.marks if isinstance(mark, Written) and mark.show]
+    return marks[0].show(value) if marks and marks[0].show and value is not None else value
 
 
 def dump(profile: Profile) -> str:
     """`profile` as YAML that load() reads back to an equal one. Raises LeakrunError(USAGE) for text that YAML can't hold."""
     try:
-        written = _written(profile, profile.model_dump(mode="json"))
-        return yaml.dump(written, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        return "".join(f"{line}\n" for line in _lines(_told(profile)))
     except UnicodeEncodeError:
         raise LeakrunError(ErrorKind.USAGE, f"the profile {shown(profile.name)} holds text that is not Unicode") from None
 
 
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    # Breaks of lines other than \n are read back as they were only where they are escaped.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
-def _written(model: BaseModel, data: dict[str, Any]) -> dict[str, Any]:
-    """`data` of `model` without what is empty and would be so anyway."""
-    kept = {}
-    for key, field in type(model).model_fields.items():
-        value = getattr(model, key)
-        if isinstance(value, BaseModel):
-            kept[key] = _written(value, data[key])
-        elif data[key] not in (None, "", [], {}) or value != field.get_default(call_default_factory=True):
-            kept[key] = data[key]
+def _told(part: Profile | ToolOptions | Snapshots | Stop) -> dict[str, Any]:
+    """`part` as written, without what is empty and would be so anyway."""
+    written, kept = as_written(part), {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if isinstance(value, ToolOptions | Snapshots | Stop):
+            kept[each.name] = _told(value)
+        elif written[each.name] not in (None, "", [], {}) or value != _default(each):
+            kept[each.name] = written[each.name]
     return kept
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _lines(group: dict[str, Any]) -> Iterator[str]:
+    for key, value in group.items():
+        if isinstance(value, dict) and value:
+            yield f"{_scalar(key)}:"
+            yield from (f"  {line}" for line in _lines(value))
+        elif isinstance(value, list) and value:
+            yield f"{_scalar(key)}:"
+            yield from (f"- {_scalar(item)}" for item in value)
+        else:
+            yield f"{_scalar(key)}: {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if not isinstance(value, str):
+        return repr(value)  # a number; an empty list or group
+    value.encode()
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
+        return value
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in value) + '"'

@@ -1,84 +1,26 @@
-"""Where a profile's text comes from: a shipped name or a file, what it extends, and what --set and --tool-arg change in it."""
+"""A profile's tree: its file, what that extends, and what --set and --tool-arg change in it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
+from runner.profile_files import located, reason_of
 from runner.quantities import shown
 from runner.yaml_tree import Broken, Group, Listing, Node, Place, Problem, Scalar, dotted, parse_yaml, read_mapping
-from runner.yaml_values import similar
 
 LONGEST_CHAIN = 20  # profiles that extend one another
-ENDINGS = (".yaml", ".yml")
 GROUPS = ("options", "snapshots", "stop", "env")
 
 
-def shipped_directory() -> Path:
-    """The profiles that come with leakrun: in the package where it was installed, at the top of a checkout."""
-    packaged = Path(__file__).parent / "_profiles"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "profiles"
+def tree_of(file: Path, source: str, problems: list[Problem], chain: list[Path]) -> Group | None:
+    """The tree of the profile `file` with all that it extends merged in. None where the file itself can't be had.
 
-
-def shipped_names() -> list[str]:
-    """The names of the profiles that come with leakrun, sorted."""
-    return sorted(path.stem for path in shipped_directory().glob("*.yaml"))
-
-
-def located(name_or_path: str, directory: Path) -> tuple[Path, str]:
-    """The file of a profile, and how messages call it. A path is relative to `directory`.
-
-    Raises LeakrunError(USAGE) where there is none.
+    The files that it was read from are added to `chain`.
     """
-    if not name_or_path.strip() or "\0" in name_or_path:
-        raise LeakrunError(ErrorKind.USAGE, f"{shown(name_or_path)} is no profile's name", "`leakrun profiles` lists them")
-    if "/" in name_or_path or name_or_path.endswith(ENDINGS):
-        return _file(name_or_path, directory)
-    names = shipped_names()
-    if name_or_path in names:
-        path = shipped_directory() / f"{name_or_path}.yaml"
-        return path, str(path)
-    raise LeakrunError(ErrorKind.USAGE, f"there is no profile {shown(name_or_path)}", _advice(name_or_path, names, directory))
-
-
-def _file(text: str, directory: Path) -> tuple[Path, str]:
-    try:
-        path = directory / Path(text).expanduser()
-        is_directory, exists = path.is_dir(), path.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise LeakrunError(ErrorKind.USAGE, f"the profile {shown(text)} can't be read: {_reason(error)}") from None
-    if is_directory:
-        raise LeakrunError(ErrorKind.USAGE, f"the profile {shown(text)} is a directory", "name a YAML file")
-    if not exists:
-        advice = similar(Path(text).stem, shipped_names(), "the shipped {}").strip(" ()")
-        raise LeakrunError(
-            ErrorKind.USAGE,
-            f"there is no profile file {shown(text)}",
-            f"{advice} `leakrun profiles` lists those that are shipped".strip(),
-        )
-    return path, str(path)
-
-
-def _advice(name: str, names: list[str], directory: Path) -> str:
-    guess = similar(name, names).strip(" ()")
-    for ending in ("", *ENDINGS):
-        try:
-            if (directory / f"{name}{ending}").is_file():
-                return f"did you mean the file ./{name}{ending}? Write it so"
-        except OSError:  # a name that is too long for a file
-            break
-    return f"{guess} `leakrun profiles` lists them".strip()
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def tree_of(file: Path, source: str, problems: list[Problem]) -> Group | None:
-    """The tree of the profile `file` with all that it extends merged in. None where the file itself can't be had."""
     tree = _read(file, source, problems)
     if tree is None:
         return None
-    chain = [file.resolve()]
+    chain.append(file.resolve())
     names = [source]
     while isinstance(parent := tree.entries.pop("extends", None), Scalar):
         found = _extended(parent, chain, names, problems)
@@ -99,7 +41,7 @@ def _read(file: Path, source: str, problems: list[Problem], named_at: Scalar | N
     try:
         return read_mapping(file, source, problems)
     except OSError as error:
-        what = f"the profile {shown(source)} can't be read: {_reason(error)}"
+        what = f"the profile {shown(source)} can't be read: {reason_of(error)}"
         if named_at is None:
             raise LeakrunError(ErrorKind.USAGE, what) from None
         problems.append(Problem(named_at.place, "extends", what))

@@ -1,4 +1,4 @@
-"""A tree of YAML -> a validated pydantic model, every problem with its place.
+"""A tree of YAML -> an instance of a dataclass, validated by pydantic, every problem with its place.
 
 Each scalar is read by what is due there, from the text as it was written: where text is due, `012`, `1:30` and `yes` are
 that text; where a whole number is due, only a plain decimal is one. YAML's own guessing takes no part in it.
@@ -7,14 +7,17 @@ that text; where a whole number is due, only a plain decimal is one. YAML's own 
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from runner.marks import Due, NextToFile, Written, types_in
 from runner.quantities import parse_switch, shown
 from runner.yaml_tree import Broken, Group, Listing, Node, Place, Problem, Scalar, dotted
 
@@ -24,59 +27,60 @@ _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?(?:[eE][-+]?[
 _LISTS = (list, tuple, set, frozenset)
 _FAILED = object()
 
-Model = TypeVar("Model", bound=BaseModel)
+Part = TypeVar("Part")
 Keys = tuple[str | int, ...]
 
 
-class NextToFile:
-    """Marks, in Annotated[str, NextToFile()], a path that is relative to the file that it is written in. `~` is the home."""
-
-
-class _Due(NamedTuple):
-    """One of the types that may stand somewhere, with what Annotated says of it."""
-
-    kind: Any
-    marks: tuple[Any, ...]
-
-
 def validate(
-    model: type[Model],
+    part: type[Part],
     tree: Group,
     problems: list[Problem],
     keys: Keys = (),
     *,
     hints: Mapping[str, str],
     given: Mapping[str, object],
-) -> Model | None:
-    """`tree` as a `model`; None where it is not one, and then the reasons have been added to `problems`.
+) -> Part | None:
+    """`tree` as an instance of the dataclass `part`; None where it is not one, and then `problems` have got the reasons.
 
     keys   where in the whole file the tree stands
     hints  keys that stand elsewhere, or are taken out of the tree before: their whole paths
     given  values that are at hand already, and do not stand in the tree
     """
     reader = _Reader(problems)
-    data = {**reader.model(model, tree, keys), **given}
+    data = {**reader.part(part, tree, keys), **given}
+    kind: type = part
     try:
-        made = model.model_validate(data)
+        made: Part = _validator(kind).validate_python(data)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
             location = tuple(each["loc"])
             if keys + location not in reader.failed:
-                problems.append(_problem(dict(each), tree, keys, known_keys(model, location), hints))
+                problems.append(_problem(dict(each), tree, keys, known_keys(part, location), hints))
         return None
     return None if reader.failed else made
 
 
-def known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand beside the one at `location`, below `model`."""
+@cache
+def _validator(part: type) -> TypeAdapter[Any]:
+    return TypeAdapter(part)
+
+
+@cache
+def _hints(part: type) -> dict[str, Any]:
+    """The keys of a part of a profile, and what is due at each."""
+    hints = get_type_hints(part, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(part)}
+
+
+def known_keys(part: type, location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand beside the one at `location`, below `part`."""
     for key in location[:-1]:
-        if key not in model.model_fields:
+        due = types_in(_hints(part).get(str(key)))
+        found = next((each.kind for each in due if _is_part(each.kind)), None)
+        if found is None:
             return []
-        found = [due.kind for due in _alternatives(model.model_fields[str(key)].annotation) if _is_model(due.kind)]
-        if not found:
-            return []
-        model = found[0]
-    return list(model.model_fields)
+        part = found
+    return list(_hints(part))
 
 
 def similar(word: str, known: Iterable[str] | Mapping[str, str], write: str = "{}") -> str:
@@ -114,7 +118,7 @@ def _problem(error: dict[str, Any], tree: Group, keys: Keys, known: list[str], h
     last = str(location[-1]) if location else ""
     of_key = location[-1:] == ("[key]",)
     path = dotted((*keys, *(location[:-1] if of_key else location)))
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "unexpected_keyword_argument":
         guess = f" (it is {hints[last]})" if last in hints else similar(last, {**hints, **{key: key for key in known}})
         return Problem(place_of(tree, location, of_key=True), path, f"there is no such key{guess}")
     if error["type"] == "missing":
@@ -131,19 +135,19 @@ class _Reader:
         self.problems = problems
         self.failed: set[Keys] = set()
 
-    def model(self, model: type[BaseModel], tree: Group, keys: Keys) -> dict[str, Any]:
+    def part(self, part: type, tree: Group, keys: Keys) -> dict[str, Any]:
         values = {}
         for key, node in tree.entries.items():
-            field = model.model_fields.get(key)
+            hint = _hints(part).get(key)
             # An unknown key is pydantic's to refuse, whatever its value.
-            value = self.value(node, _Due(field.annotation, tuple(field.metadata)), (*keys, key)) if field else None
+            value = self.value(node, hint, (*keys, key)) if hint is not None else None
             if value is not _FAILED:
                 values[key] = value
         return values
 
-    def value(self, node: Node, due: _Due, keys: Keys) -> Any:
-        """The value of `node` where `due` is due; _FAILED after a problem has been told."""
-        alternatives = list(_alternatives(*due))
+    def value(self, node: Node, hint: Any, keys: Keys) -> Any:
+        """The value of `node` where `hint` says what is due; _FAILED after a problem has been told."""
+        alternatives = list(types_in(hint))
         try:
             if isinstance(node, Broken):
                 self.failed.add(keys)
@@ -160,43 +164,31 @@ class _Reader:
             self.failed.add(keys)
             return _FAILED
 
-    def _mapping(self, node: Group, alternatives: list[_Due], keys: Keys) -> Any:
+    def _mapping(self, node: Group, alternatives: list[Due], keys: Keys) -> Any:
         for kind, _ in alternatives:
-            if _is_model(kind):
-                return self.model(kind, node, keys)
+            if _is_part(kind):
+                return self.part(kind, node, keys)
             if (get_origin(kind) or kind) is dict:
-                due = _Due((get_args(kind) or (str, str))[1], ())
+                due = (get_args(kind) or (str, str))[1]
                 values = {key: self.value(each, due, (*keys, key)) for key, each in node.entries.items()}
                 return {key: value for key, value in values.items() if value is not _FAILED}
         raise ValueError(f"keys and values stand here, but {_names(alternatives)} is due")
 
-    def _list(self, node: Listing, alternatives: list[_Due], keys: Keys) -> Any:
+    def _list(self, node: Listing, alternatives: list[Due], keys: Keys) -> Any:
         kind = _first_list(alternatives)
         if kind is None:
             raise ValueError(f"a list stands here, but {_names(alternatives)} is due")
-        due = _Due((get_args(kind) or (str,))[0], ())
+        due = (get_args(kind) or (str,))[0]
         values = [self.value(each, due, (*keys, number)) for number, each in enumerate(node.items)]
         return (get_origin(kind) or kind)(value for value in values if value is not _FAILED)
 
 
-def _alternatives(kind: Any, marks: tuple[Any, ...] = ()) -> Iterator[_Due]:
-    origin = get_origin(kind)
-    if origin is Annotated:
-        inner, *more = get_args(kind)
-        yield from _alternatives(inner, (*marks, *more))
-    elif origin in (Union, UnionType):
-        for each in get_args(kind):
-            yield from _alternatives(each, marks if each is not NoneType else ())
-    else:
-        yield _Due(kind, marks)
-
-
-def _first_list(alternatives: Iterable[_Due]) -> Any:
+def _first_list(alternatives: Iterable[Due]) -> Any:
     return next((kind for kind, _ in alternatives if (get_origin(kind) or kind) in _LISTS), None)
 
 
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and is_dataclass(kind)
 
 
 def _choices(kind: Any) -> dict[str, Any] | None:
@@ -208,7 +200,7 @@ def _choices(kind: Any) -> dict[str, Any] | None:
     return None
 
 
-def _scalar(node: Scalar, alternatives: list[_Due]) -> Any:
+def _scalar(node: Scalar, alternatives: list[Due]) -> Any:
     """The value of a scalar. Raises ValueError where it is none of what is due."""
     if node.plain and node.text in NULLS:
         if any(kind in (NoneType, None) for kind, _ in alternatives):
@@ -225,7 +217,7 @@ def _read(node: Scalar, kind: Any, marks: tuple[Any, ...]) -> Any:
     choices = _choices(kind)
     if choices is not None:
         return choices.get(node.text, _FAILED)
-    if any(isinstance(mark, BeforeValidator) for mark in marks) or kind is Any:
+    if any(isinstance(mark, Written | BeforeValidator) for mark in marks) or kind is Any:
         return node.text  # the validator reads the text itself
     if kind is str:
         near = any(isinstance(mark, NextToFile) for mark in marks)
@@ -248,7 +240,7 @@ def _number(node: Scalar, kind: Any) -> Any:
     return _FAILED
 
 
-def _nothing(text: str, alternatives: list[_Due]) -> str:
+def _nothing(text: str, alternatives: list[Due]) -> str:
     due = _names(alternatives)
     takes_text = any(kind is str for kind, _ in alternatives)
     if not text:
@@ -256,7 +248,7 @@ def _nothing(text: str, alternatives: list[_Due]) -> str:
     return f"{text} means nothing in YAML, but {due} is due" + (f' (did you mean "{text}" in quotes?)' if takes_text else "")
 
 
-def _mismatch(node: Scalar, alternatives: list[_Due]) -> str:
+def _mismatch(node: Scalar, alternatives: list[Due]) -> str:
     sentence = f"{shown(node.text)} is not {_names(alternatives)}"
     kinds = [kind for kind, _ in alternatives]
     words = [word for kind in kinds for word in _choices(kind) or ()]
@@ -271,7 +263,7 @@ def _mismatch(node: Scalar, alternatives: list[_Due]) -> str:
     return sentence + (f": write {meant}" if meant else "")
 
 
-def _mismatch_of_quotes(node: Scalar, alternatives: list[_Due]) -> bool:
+def _mismatch_of_quotes(node: Scalar, alternatives: list[Due]) -> bool:
     return any(_read(Scalar(node.place, node.text), *due) is not _FAILED for due in alternatives)
 
 
@@ -294,16 +286,16 @@ def _decimal(text: str) -> str:
     return digits.lstrip("0") or "0" if re.fullmatch(r"[0-9]+", digits, re.ASCII) else ""
 
 
-def _names(alternatives: Iterable[_Due]) -> str:
+def _names(alternatives: Iterable[Due]) -> str:
     """What is due, in words."""
     words = []
     for kind, marks in alternatives:
         choices = _choices(kind)
         if choices is not None:
             words.append(("one of " if len(choices) > 1 else "") + ", ".join(choices))
-        elif any(isinstance(mark, BeforeValidator) for mark in marks):
+        elif any(isinstance(mark, Written | BeforeValidator) for mark in marks):
             words.append("one value")
-        elif _is_model(kind) or (get_origin(kind) or kind) is dict:
+        elif _is_part(kind) or (get_origin(kind) or kind) is dict:
             words.append("a group of keys and values")
         elif (get_origin(kind) or kind) in _LISTS:
             words.append("a list")

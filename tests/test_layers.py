@@ -17,11 +17,17 @@ ORDER: dict[str, set[str]] = {
     "paths": set(),
     "model": set(),
     "plan": set(),
+    "marks": set(),
+    "user_directories": set(),
     "yaml_tree": {"quantities"},
-    "yaml_values": {"yaml_tree", "quantities"},
-    "profile_source": {"yaml_tree", "yaml_values", "quantities"},
-    "profile": {"plan", "profile_source", "yaml_tree", "yaml_values", "quantities"},
-    "config": {"profile", "profile_source", "yaml_tree", "yaml_values", "quantities"},
+    "yaml_values": {"marks", "yaml_tree", "quantities"},
+    "profile_files": {"yaml_values", "quantities"},
+    "profile_parts": {"marks", "plan", "quantities"},
+    "profile_source": {"profile_files", "yaml_tree", "yaml_values", "quantities"},
+    "profile_reading": {"profile_files", "profile_parts", "profile_source", "yaml_tree", "yaml_values", "quantities"},
+    "profile_cache": {"user_directories"},
+    "profile": {"marks", "plan", "profile_cache", "profile_files", "profile_parts", "profile_reading", "quantities"},
+    "config": {"user_directories", "yaml_tree", "yaml_values", "quantities"},
     "mappings": {"model"},
     "formats": {"model", "mappings"},
     "symbols": {"model", "plan", "mappings"},
@@ -38,13 +44,13 @@ ORDER: dict[str, set[str]] = {
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["moments"] = set(ORDER) - {"supervise"}
 ORDER["pipeline"] = set(ORDER)
+ORDER["live"] = {"rundir", "manifest", "supervise"}
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}
 ORDER["__main__"] = {"cli"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc"}
 
-ORDER["live"] = {"rundir", "manifest", "supervise"}
 
 def room_of(module: str) -> str:
     """runner.formats.massif -> formats; runner -> ''."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,11 +11,10 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BeforeValidator, Field
 
 from runner import backends, profile
 from runner.errors import ErrorKind, LeakrunError
-from runner.profile import NextToFile, Profile, ToolOptions, dump, load, parse_signal, shipped_names
+from runner.profile import NextToFile, Profile, ToolOptions, Within, Written, dump, load, parse_signal, shipped_names
 from runner.yaml_tree import DEEPEST, LARGEST_FILE
 
 Path_ = Annotated[str, NextToFile()]
@@ -26,13 +26,13 @@ class ToolOne(ToolOptions):
     check: Literal["no", "summary", "yes", "full"] = "full"
     stacks: Literal["yes", "no"] | None = None
     kinds: str = "all"
-    depth: Annotated[int, Field(ge=1, le=200)] | None = None
-    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    depth: Annotated[int, Within(1, 200)] | None = None
+    threshold: Annotated[float, Within(0, 100)] | None = None
     mapped: bool | None = None
-    names: list[str] = Field(default_factory=list)
-    files: list[Path_] = Field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    files: list[Path_] = field(default_factory=list)
     library: str | None = None
-    signal: Annotated[int, BeforeValidator(parse_signal)] = 23
+    signal: Annotated[int, Written(parse_signal)] = 23
     step: profile.Size | None = None
 
 

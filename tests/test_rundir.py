@@ -13,14 +13,14 @@ from runner import rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import REDACTED
 from runner.plan import Event, EventKind, LaunchPlan, Outcome, ProcessOutcome, ToolStatus
-from runner.profile import Profile
+from runner.profile import Profile, ToolOptions
 from runner.rundir import RunDirectory
 
 TOOL = ToolStatus("massif", Path("/usr/bin/valgrind"), (3, 19, 0))
 
 
 def profile(**changes: Any) -> Profile:
-    return Profile.model_construct(**{"name": "massif", "backend": "massif", "redact": ()} | changes)
+    return Profile(**{"name": "massif", "backend": "massif", "options": ToolOptions()} | changes)
 
 
 def manifest(outcome: Outcome, state: str = "running", plan: LaunchPlan | None = None, **changes: Any) -> Any:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
-from runner.profile import NextToFile, Profile
+from runner.profile import NextToFile, Profile, Within
 
 INSTALL = "apt-get install valgrind  (dnf install valgrind, pacman -S valgrind)"
 ALLOCATORS = re.compile(r"tcmalloc|jemalloc|mimalloc")
@@ -24,7 +22,7 @@ YesNo = Literal["yes", "no"]
 class ValgrindOptions(ToolOptions):
     """Options of valgrind's core, as it names them."""
 
-    num_callers: Annotated[int, Field(ge=1, le=500)] | None = None
+    num_callers: Annotated[int, Within(1, 500)] | None = None
     trace_children: YesNo = "yes"
     trace_children_skip: tuple[str, ...] = ()
     keep_debuginfo: YesNo | None = None
@@ -114,13 +112,9 @@ def plan(
     )
 
 
-def options_as_arguments(options: object) -> Iterator[str]:
+def options_as_arguments(options: ToolOptions) -> Iterator[str]:
     """Each option that is set, as valgrind spells it; a list repeats the option."""
-    assert isinstance(options, ToolOptions)
-    for name in type(options).model_fields:
-        value = getattr(options, name)
-        if value is None:
-            continue
+    for name, value in options.given().items():
         for each in value if isinstance(value, tuple) else [value]:
             yield f"--{name.replace('_', '-')}={each:g}" if isinstance(each, float) else f"--{name.replace('_', '-')}={each}"
 

@@ -8,14 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field
-
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import gperftools_heap
 from runner.model import FindingKind, Metric, Recording
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
-from runner.profile import NextToFile, Profile, Size, parse_signal
+from runner.profile import NextToFile, Profile, Size, Within, Written, parse_signal
 
 INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
 # The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
@@ -33,7 +31,7 @@ BYPASSED = (
     "use --profile massif, or massif-pages"
 )
 DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
-Signal = Annotated[int, BeforeValidator(lambda value: parse_signal(value) if isinstance(value, str) else value)]
+Signal = Annotated[int, Written(parse_signal)]
 
 
 class HeapprofileOptions(ToolOptions):
@@ -48,7 +46,7 @@ class HeapprofileOptions(ToolOptions):
     HEAP_PROFILE_ALLOCATION_INTERVAL: Size | None = None
     HEAP_PROFILE_DEALLOCATION_INTERVAL: Size | None = None
     HEAP_PROFILE_INUSE_INTERVAL: Size | None = None
-    HEAP_PROFILE_TIME_INTERVAL: Annotated[int, Field(ge=0)] | None = None  # seconds
+    HEAP_PROFILE_TIME_INTERVAL: Annotated[int, Within(0)] | None = None  # seconds
     HEAP_PROFILE_MMAP: bool | None = None
     HEAP_PROFILE_ONLY_MMAP: bool | None = None
     HEAP_PROFILE_MMAP_LOG: bool | None = None
@@ -88,8 +86,7 @@ class Heapprofile(Backend):
         env.setdefault("PERFTOOLS_VERBOSE", "-1")  # not a line on the program's stderr for each dump; errors stay
         env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
         env["HEAPPROFILESIGNAL"] = str(options.signal)
-        for name, value in options.model_dump(exclude={"library", "signal"}, exclude_none=True).items():
-            env[name] = str(int(value))
+        env.update({name: str(int(value)) for name, value in options.given().items() if name.isupper()})
         if not linked_in(target):
             _refuse_what_cannot_be_preloaded(target, tool)
             env["LD_PRELOAD"] = ":".join(filter(None, (str(tool.path), target.preload)))

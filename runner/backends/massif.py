@@ -4,14 +4,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
 from runner.formats import massif as massif_format
 from runner.model import FindingKind, Metric, Recording, TimeUnit
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
-from runner.profile import Profile
+from runner.profile import Profile, Within
 
 YesNo = _valgrind.YesNo
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
@@ -21,17 +19,17 @@ class MassifOptions(_valgrind.ValgrindOptions):
     """Options of massif, as `valgrind --tool=massif --help` names them."""
 
     heap: YesNo | None = None
-    heap_admin: Annotated[int, Field(ge=0, le=1024)] | None = None
+    heap_admin: Annotated[int, Within(0, 1024)] | None = None
     stacks: YesNo | None = None
     pages_as_heap: YesNo | None = None
-    depth: Annotated[int, Field(ge=1, le=200)] | None = None
+    depth: Annotated[int, Within(1, 200)] | None = None
     alloc_fn: tuple[str, ...] = ()
     ignore_fn: tuple[str, ...] = ()
-    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
-    peak_inaccuracy: Annotated[float, Field(ge=0, le=100)] | None = None
+    threshold: Annotated[float, Within(0, 100)] | None = None
+    peak_inaccuracy: Annotated[float, Within(0, 100)] | None = None
     time_unit: Literal["i", "ms", "B"] | None = None
-    detailed_freq: Annotated[int, Field(ge=1, le=1000000)] | None = None
-    max_snapshots: Annotated[int, Field(ge=10, le=1000)] | None = None
+    detailed_freq: Annotated[int, Within(1, 1000000)] | None = None
+    max_snapshots: Annotated[int, Within(10, 1000)] | None = None
 
 
 class Massif(Backend):

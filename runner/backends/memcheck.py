@@ -5,14 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
 from runner.formats import memcheck_text, memcheck_xml
 from runner.model import Column, FindingKind, LossKind, Metric, Recording, Snapshot, StackTable, TimeUnit
 from runner.plan import EventKind, LaunchPlan, Outcome, Target, ToolStatus
-from runner.profile import Profile
+from runner.profile import Profile, Within
 
 YesNo = _valgrind.YesNo
 LOST = (LossKind.DEFINITE, LossKind.INDIRECT)
@@ -31,8 +29,8 @@ class MemcheckOptions(_valgrind.ValgrindOptions):
     partial_loads_ok: YesNo | None = None
     expensive_definedness_checks: Literal["no", "auto", "yes"] | None = None
     keep_stacktraces: str | None = None
-    freelist_vol: Annotated[int, Field(ge=0)] | None = None
-    freelist_big_blocks: Annotated[int, Field(ge=0)] | None = None
+    freelist_vol: Annotated[int, Within(0)] | None = None
+    freelist_big_blocks: Annotated[int, Within(0)] | None = None
     malloc_fill: str | None = None
     free_fill: str | None = None
     show_mismatched_frees: YesNo | None = None

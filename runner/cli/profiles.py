@@ -80,7 +80,7 @@ def show_profile(
     As text it is YAML: the command line stands in comments. Raises LeakrunError as a run would, without running anything.
     """
     from runner.pipeline import load_profile
-    from runner.profile import dump
+    from runner.profile import as_written, dump
 
     profile = load_profile(name, overrides, tool_args)
     plan, notes = _planned(profile, program)
@@ -89,7 +89,7 @@ def show_profile(
     if json:
         document = {
             "schema": "leakrun.profile/1",
-            "profile": profile.model_dump(mode="json"),
+            "profile": as_written(profile),
             "command": argv,
             "environment": environment,
             "notes": notes,

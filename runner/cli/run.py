@@ -2,8 +2,9 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -101,9 +102,9 @@ def exit_code(outcome: Outcome, answer: Answer, error_exitcode: int | None) -> i
 
 def _adapted(profile: Profile, settings: config.Settings) -> Profile:
     """The profile with what the command line says of snapshots and of stopping."""
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if settings.every is not None:
-        changes["snapshots"] = profile.snapshots.model_copy(update={"every": settings.every, "adaptive": False})
+        changes["snapshots"] = replace(profile.snapshots, every=settings.every, adaptive=False)
     if settings.grace is not None:
         changes["stop"] = replace(profile.stop, grace=settings.grace)
     return replace(profile, **changes)
