@@ -65,6 +65,7 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
         raise
     _tidy(plan, backend, run)
+    outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
     journal(outcome, "stopping")
     return run, outcome
 

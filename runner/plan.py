@@ -216,6 +216,7 @@ class Outcome:
     code, signum  of the main process: exactly one is not None once it has ended
     stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load"
     files         for each native output below raw/: when it was last written, in seconds since the start
+    by_tool       the code is the tool's, put in the place of the program's own, which is not known
     """
 
     pid: int | None = None
@@ -230,6 +231,7 @@ class Outcome:
     processes: list[ProcessOutcome] = field(default_factory=list)
     timeline: list[Event] = field(default_factory=list)
     files: dict[str, float] = field(default_factory=dict)
+    by_tool: bool = False
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

@@ -2,7 +2,6 @@
 
 import datetime
 import io
-import re
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,7 +22,6 @@ from runner.symbols.store import Names, load_names, save_names
 
 # Ends that nobody asked for: what the tool wrote then may be less than it would have written.
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
-SERIES = re.compile(r"[._-]?\d+(?=\.heap$)")  # the dump's number in a gperftools name, prefix.0001.heap
 
 
 LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
@@ -82,7 +80,7 @@ def evidence_of(
     found = located(what, runs_dir)
     if isinstance(found, RunDirectory):
         return evidence_of_run(found, warmup=warmup, children=children, search=search)
-    recordings = _read_files(found)
+    recordings = formats.read_files(found)
     resolve(recordings, search=search, cache_dir=_cache_directory())
     return Evidence(", ".join(str(path) for path in found), recordings, warmup=warmup or 0.0)
 
@@ -248,6 +246,7 @@ def _run_facts(
             "code": outcome.code,
             "signal": signal.Signals(outcome.signum).name if outcome.signum else None,
             "stopped_by": outcome.stopped_by,
+            "by_tool": outcome.by_tool,
         },
         "complete": measured and all(each.complete for each in heard),
         "measured": measured,
@@ -264,7 +263,7 @@ def conclude_files(
     files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = (), leave_out: LeaveOut | None = None
 ) -> Answer:
     """What native outputs say that no run of leakrun made. Heap dumps of one process are one recording."""
-    recordings = _read_files(files)
+    recordings = formats.read_files(files)
     resolve(recordings, search=search, cache_dir=_cache_directory())
     if leave_out is not None:
         for recording in recordings:
@@ -304,19 +303,3 @@ def seen_by(answer: Answer) -> frozenset[str]:
             kinds |= {kind.value for kind in backend.sees} | ({"errors"} if backend.defects else set())
     return frozenset(kinds)
 
-
-def _read_files(files: Sequence[Path]) -> list[Recording]:
-    from runner.formats import gperftools_heap
-
-    series: dict[str, list[Path]] = defaultdict(list)
-    recordings = []
-    for path in files:
-        recording = formats.read_file(path)
-        if recording.tool == "heapprofile" and len(files) > 1:
-            series[str(path.with_name(SERIES.sub("", path.name)))].append(path)
-        else:
-            recordings.append(recording)
-    for paths in series.values():
-        recordings.append(gperftools_heap.read_series((path, None) for path in sorted(paths)))
-        check_valid(recordings[-1])
-    return recordings

@@ -5,15 +5,22 @@ A module that reads a format has `FORMAT` (its name for people), `sniff(head)` a
     sniff(head: bytes) -> bool                        is it mine? `head` is the first 64 KiB of the file
     read(stream: BinaryIO, name: str) -> Recording    what it says; `name` is for messages
 
+Where a tool leaves several dumps of one process the module also has
+
+    series_of(name: str) -> tuple[str, int] | None    of a file's name: its series, and its number in it; None for no series
+    read_series(files: Iterable[tuple[Path, float | None]]) -> Recording    with the time of each, where it is known
+
 "Not mine" and "broken" are two things: a file that is cut or damaged gives a recording that keeps what could be
 read, with `complete` False and `flaws` that say what is missing. Modules are found by walking this package.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.model import Recording, check_valid
@@ -39,6 +46,37 @@ def read_file(path: Path) -> Recording:
 
     Raises LeakrunError(USAGE) where it can't be opened or is of no known format.
     """
+    with _opened(path) as (stream, module):
+        recording: Recording = module.read(stream, path.name)
+    check_valid(recording)
+    return recording
+
+
+def read_files(paths: Sequence[Path]) -> list[Recording]:
+    """What native files say, in the order given; dumps that by their names are one process's series are one recording.
+
+    Raises as read_file() does.
+    """
+    groups: dict[object, tuple[ModuleType, list[tuple[int, Path]]]] = {}
+    for path in paths:
+        with _opened(path) as (_, module):
+            named = module.series_of(path.name) if hasattr(module, "series_of") else None
+        key = (module, path.parent, named[0]) if named else object()
+        groups.setdefault(key, (module, []))[1].append((named[1] if named else 0, path))
+    return [_read_group(module, [path for _, path in sorted(group)]) for module, group in groups.values()]
+
+
+def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
+    if len(paths) == 1:
+        return read_file(paths[0])
+    recording: Recording = module.read_series((path, None) for path in paths)
+    check_valid(recording)
+    return recording
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
+    """The file, at its start, and the module that reads its format. Raises as read_file() does."""
     try:
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
@@ -46,15 +84,13 @@ def read_file(path: Path) -> Recording:
             if module is None:
                 raise _unknown(path, head)
             stream.seek(0)
-            recording: Recording = module.read(stream, path.name)
+            yield stream, module
     except OSError as error:
         raise LeakrunError(
             ErrorKind.USAGE, f"{path}: can't be read: {error.strerror}", "name a file that a profiler wrote"
         ) from error
     except ValueError as error:  # a NUL in the path
         raise LeakrunError(ErrorKind.USAGE, f"{str(path)!r}: not a path: {error}", "name a file that a profiler wrote") from error
-    check_valid(recording)
-    return recording
 
 
 def _unknown(path: Path, head: bytes) -> LeakrunError:
