@@ -1,23 +1,23 @@
 """leakrun's own options as one set: command line, LEAKRUN_*, --config, the nearest .leakrun.yml, the user's file, default."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from runner.errors import ErrorKind, LeakrunError
+from runner.problems import Place, Problem, refusal
 from runner.quantities import parse_duration, parse_switch, shown
-from runner.yaml_tree import Place, Problem, Scalar, read_mapping, refusal
+from runner.user_directories import configuration_directory
 
 PREFIX = "LEAKRUN_"
 NEAREST = ".leakrun.yml"
 SHORTEST_INTERVAL = 0.01  # seconds
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """One resolved set of options. Times are seconds; None where nothing was said.
 
     color     None: the terminal decides
@@ -36,7 +36,7 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     color: bool | None = None
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = MappingProxyType({})
     warnings: tuple[str, ...] = ()
 
 
@@ -89,9 +89,7 @@ def _files(cwd: Path, config: Path | None) -> Iterator[tuple[Path, str]]:
         if _is_file(directory / NEAREST):
             yield directory / NEAREST, NEAREST if directory == cwd else str(directory / NEAREST)
             break
-    from platformdirs import user_config_path
-
-    users = user_config_path("leakrun") / "config.yml"
+    users = configuration_directory() / "config.yml"
     if _is_file(users):
         yield users, str(users)
 
@@ -104,6 +102,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _file_sources(file: Path, source: str, problems: list[Problem]) -> Iterator[Source]:
+    from runner.yaml_tree import Scalar, read_mapping
+
     try:
         tree = read_mapping(file, source, problems, may_be_empty=True)
     except (OSError, ValueError) as error:
@@ -184,7 +184,7 @@ FIELDS = {"for": "for_"}  # a word of Python's
 
 
 def _similar(word: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(word.lower()[:100], known, n=1, cutoff=0.7)
+    near = get_close_matches(word.lower()[:100], known, n=1, cutoff=0.7)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -192,6 +192,6 @@ def _slips(environ: Mapping[str, str]) -> Iterator[str]:
     known = {PREFIX + name.upper(): name for name in READERS}
     for variable in environ:
         if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable[:100], known, n=1, cutoff=0.8)
+            near = get_close_matches(variable[:100], known, n=1, cutoff=0.8)
             if near:
                 yield f"{shown(variable)} is not a setting: did you mean {near[0]}?"

@@ -4,47 +4,18 @@ Only the plain part of YAML is taken: one document of mappings, lists and scalar
 duplicate keys are problems, each with its position, since each can make a file say something else than it seems to.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from runner.errors import ErrorKind, LeakrunError
+from runner.problems import Place, Problem, dotted
 from runner.quantities import shown
 
 LARGEST_FILE = 256 * 1024  # bytes
 DEEPEST = 20  # levels of nesting
-MOST_LINES = 100  # of one error
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something was written: a file with line and column, both from 1; line 0 stands for a source without lines.
-
-    directory  what relative paths written there are relative to
-    """
-
-    source: str
-    line: int = 0
-    column: int = 0
-    directory: Path = Path()
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong. `key` is the dotted path of what it is about, and may be empty."""
-
-    place: Place
-    key: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.key}: {self.what}" if self.key and self.place.line else f"{self.place}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +52,6 @@ class Broken:
 
 
 Node = Scalar | Listing | Group | Broken
-
-
-def dotted(keys: Iterable[object]) -> str:
-    """The path of a key for a message: options.leak_check, args.0; names that are not plain are quoted."""
-    parts = (str(key) for key in keys)
-    return ".".join(part if part.isprintable() and part and len(part) <= 60 else shown(part) for part in parts)
-
-
-def refusal(problems: list[Problem]) -> LeakrunError:
-    """All problems as one error, a line each in the order of the files; of very many the first hundred."""
-    lines = dict.fromkeys(str(problem) for problem in sorted(problems, key=lambda problem: _order(problem.place)))
-    more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-    return LeakrunError(ErrorKind.USAGE, "\n".join([*list(lines)[:MOST_LINES], *more]))
-
-
-def _order(place: Place) -> tuple[bool, str, int, int]:
-    return place.line == 0, place.source, place.line, place.column
 
 
 def read_mapping(path: Path, source: str, problems: list[Problem], *, may_be_empty: bool = False) -> Group | None:

@@ -19,15 +19,16 @@ ORDER: dict[str, set[str]] = {
     "plan": set(),
     "marks": set(),
     "user_directories": set(),
-    "yaml_tree": {"quantities"},
-    "yaml_values": {"marks", "yaml_tree", "quantities"},
+    "problems": {"quantities"},
+    "yaml_tree": {"problems", "quantities"},
+    "yaml_values": {"marks", "problems", "yaml_tree", "quantities"},
     "profile_files": {"yaml_values", "quantities"},
     "profile_parts": {"marks", "plan", "quantities"},
-    "profile_source": {"profile_files", "yaml_tree", "yaml_values", "quantities"},
-    "profile_reading": {"profile_files", "profile_parts", "profile_source", "yaml_tree", "yaml_values", "quantities"},
+    "profile_source": {"problems", "profile_files", "yaml_tree", "yaml_values", "quantities"},
+    "profile_reading": {"problems", "profile_files", "profile_parts", "profile_source", "yaml_tree", "yaml_values", "quantities"},
     "profile_cache": {"user_directories"},
     "profile": {"marks", "plan", "profile_cache", "profile_files", "profile_parts", "profile_reading", "quantities"},
-    "config": {"user_directories", "yaml_tree", "yaml_values", "quantities"},
+    "config": {"problems", "user_directories", "yaml_tree", "quantities"},
     "mappings": {"model"},
     "formats": {"model", "mappings"},
     "symbols": {"model", "plan", "mappings"},
@@ -44,6 +45,7 @@ ORDER: dict[str, set[str]] = {
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["moments"] = set(ORDER) - {"supervise"}
 ORDER["pipeline"] = set(ORDER)
+ORDER["recovery"] = set(ORDER) | {"live"}
 ORDER["live"] = {"rundir", "manifest", "supervise"}
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}

@@ -7,14 +7,49 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from runner import __version__
 from runner.cli import words
 
 # In the order of --help. Each is the function of that name in the module of that name in this package.
-VERBS = ("run", "snapshot", "stop", "runs", "show", "growth", "diff", "export", "check", "suppress", "profiles", "doctor")
+VERBS = (
+    "run",
+    "snapshot",
+    "stop",
+    "recover",
+    "runs",
+    "show",
+    "growth",
+    "diff",
+    "report",
+    "export",
+    "check",
+    "suppress",
+    "profiles",
+    "doctor",
+)
+
+
+TEXT_ONLY = frozenset({"run"})  # the verbs whose parameters are all texts, lists of texts and flags
+
+
+class TextCommand(TyperCommand):
+    """A command that takes its values as they were typed.
+
+    typer has pydantic convert every value, also one that is a text already, and pydantic takes 50 ms to import.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `ctx` the values. Whatever asks for words (help, a parameter that is missing) is typer's."""
+        given, rest, _ = self.make_parser(ctx).parse_args(args=list(args))
+        values = {parameter.name: given[parameter.name] for parameter in self.params if given.get(parameter.name)}
+        missing = any(parameter.required and parameter.name not in values for parameter in self.params)
+        if missing or rest or "help" in given or ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        ctx.params.update(values)
+        return []
 
 
 class Verbs(TyperGroup):
@@ -43,7 +78,7 @@ def verb(name: str) -> Any:
     """The command of that name."""
     function: Callable[..., int] = getattr(import_module(f"runner.cli.{name}"), name)
     alone = _typer(add_completion=False)
-    alone.command(name)(function)
+    alone.command(name, cls=TextCommand if name in TEXT_ONLY else None)(function)
     return get_command(alone)
 
 
@@ -78,9 +113,11 @@ def dispatch(arguments: list[str]) -> int:
     options = verb("run").params
     valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", False)}
     arranged = words.arrange(arguments or ["--help"], VERBS, valued)
-    command: Any = get_command(app)
     try:
-        result = command.main(args=arranged, prog_name="leakrun", standalone_mode=False)
+        if arranged[0] in VERBS:
+            result = verb(arranged[0]).main(args=arranged[1:], prog_name=f"leakrun {arranged[0]}", standalone_mode=False)
+        else:
+            result = get_command(app).main(args=arranged, prog_name="leakrun", standalone_mode=False)
     except typer.Exit as ended:
         return ended.exit_code
     except typer.Abort:

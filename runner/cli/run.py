@@ -4,15 +4,17 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner import config
 from runner.errors import ErrorKind, LeakrunError
-from runner.model import Answer, Verdict
-from runner.plan import Outcome
-from runner.profile import Profile
+
+if TYPE_CHECKING:
+    from runner.model import Answer
+    from runner.plan import Outcome
+    from runner.profile import Profile
 
 OURS = frozenset({"for", "load", "stop"})  # who stopped the program when leakrun did so by itself: that is success
 
@@ -20,7 +22,7 @@ OURS = frozenset({"for", "load", "stop"})  # who stopped the program when leakru
 def run(
     program: Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")],
     profile: Annotated[str | None, typer.Option("-p", "--profile", help="A profile's name, or a YAML file. [memcheck]")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run directory; must not exist.")] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", help="The run directory; must not exist.")] = None,
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories go. [./leakrun-runs]")] = None,
     every: Annotated[str | None, typer.Option(help="Take a snapshot at this interval: 500ms, 30s, 5m.")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="Stop the program after this long.")] = None,
@@ -29,13 +31,13 @@ def run(
     children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="One option of the profile: KEY=VALUE. Repeatable.")] = None,
     tool_arg: Annotated[list[str] | None, typer.Option(help="Passed to the native tool as it is. Repeatable.")] = None,
-    cwd: Annotated[Path | None, typer.Option(help="The program's working directory.")] = None,
+    cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
     error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More of everything.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
     """Run a program under a profile. `run` need not be typed.
 
@@ -61,7 +63,7 @@ def run(
         "verbose": verbose or None,
         "color": False if no_color else None,
     }
-    settings = config.resolve(typed, os.environ, Path.cwd(), config_file)
+    settings = config.resolve(typed, os.environ, Path.cwd(), Path(config_file) if config_file else None)
     from runner import pipeline
     from runner.cli import screen
 
@@ -74,8 +76,8 @@ def run(
         argv=tuple(program),
         profile=chosen,
         runs_dir=settings.runs_dir,
-        output=output,
-        cwd=cwd,
+        output=Path(output) if output else None,
+        cwd=Path(cwd) if cwd else None,
         env=tuple(_pair(each) for each in env or ()),
         duration=settings.for_,
         warmup=settings.warmup or 0.0,
@@ -89,8 +91,10 @@ def run(
     return exit_code(outcome, answer, settings.error_exitcode)
 
 
-def exit_code(outcome: Outcome, answer: Answer, error_exitcode: int | None) -> int:
+def exit_code(outcome: "Outcome", answer: "Answer", error_exitcode: int | None) -> int:
     """What CONTRACT's order of exit codes makes of a run that took place."""
+    from runner.model import Verdict
+
     if not answer.run["measured"]:
         return 3
     if outcome.exit_code and outcome.stopped_by not in OURS and not outcome.by_tool:
@@ -100,7 +104,7 @@ def exit_code(outcome: Outcome, answer: Answer, error_exitcode: int | None) -> i
     return 0
 
 
-def _adapted(profile: Profile, settings: config.Settings) -> Profile:
+def _adapted(profile: "Profile", settings: config.Settings) -> "Profile":
     """The profile with what the command line says of snapshots and of stopping."""
     changes: dict[str, Any] = {}
     if settings.every is not None:
