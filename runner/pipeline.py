@@ -56,7 +56,7 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     tool = probed(backend, request.profile)
     run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
     try:
-        plan = backend.plan(target, tool, request.profile, run.raw)
+        plan = backend.plan(target, tool, request.profile, run.raw)._replace(children=request.children)
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
         places = supervise.Places(run.raw, run.maps, run.samples, run.requests)

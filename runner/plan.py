@@ -6,7 +6,7 @@ Times are seconds, sizes are bytes. In commands and paths of a plan `{pid}` stan
 What never changes is a NamedTuple: making a frozen dataclass takes eight times as long, and the launch waits for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -158,6 +158,7 @@ class LaunchPlan(NamedTuple):
     outputs    globs below raw/: what the tool is to leave, one match at least
     litter     globs below raw/: what the tool leaves behind and nobody needs
     loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it
+    children   whose snapshots are taken beside the main process's: all, none, or those of processes that are called so
     """
 
     argv: tuple[str, ...]
@@ -169,6 +170,12 @@ class LaunchPlan(NamedTuple):
     outputs: tuple[str, ...] = ()
     litter: tuple[str, ...] = ()
     loaded: str | None = None
+    children: str = "all"
+
+
+def called(command: Sequence[str]) -> str:
+    """What people call a process that shows this command line."""
+    return command[0].split(": ")[0].rpartition("/")[2] if command else ""
 
 
 class EventKind(StrEnum):
@@ -207,6 +214,11 @@ class ProcessOutcome:
     signum: int | None = None
     loaded: bool = False  # the tool was seen in its maps
     start_ticks: int = 0  # field 22 of /proc/PID/stat: tells it from a later process with the same pid; 0: not known
+
+    @property
+    def name(self) -> str:
+        """The program's file name, or what it calls itself ("nginx: worker process" is nginx); empty where it shows none."""
+        return called(self.command)
 
 
 @dataclass(slots=True)

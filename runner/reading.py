@@ -14,12 +14,14 @@ from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
-from runner.plan import Outcome
+from runner.plan import Outcome, ProcessOutcome, called
 from runner.profile import Profile
 from runner.rundir import RunDirectory
 from runner.symbols.resolve import resolve
 from runner.symbols.store import Names, load_names, save_names
 
+NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
+MOST_NAMED = 5
 # Ends that nobody asked for: what the tool wrote then may be less than it would have written.
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 
@@ -135,6 +137,7 @@ def conclude_run(
         warmup=_warmup(warmup, manifest),
         finished=_finished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
+        **_unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, measured=not unmeasured)
@@ -194,15 +197,45 @@ def _mappings_of(run: RunDirectory) -> dict[int, list[Mapping]]:
 
 def _matters(recording: Recording, outcome: Outcome, children: str) -> bool:
     """Whose recordings matter: all, none (but the main process's), or those of a program's name besides."""
-    if children == "all" or recording.pid == outcome.pid:
-        return True
-    return children != "none" and Path(_command_of(recording, outcome)[0]).name == children
+    return _is_wanted(recording.pid, called(_command_of(recording, outcome)), outcome, children)
+
+
+def _is_wanted(pid: int | None, name: str, outcome: Outcome, children: str) -> bool:
+    return children == "all" or pid == outcome.pid or (children != "none" and name == children)
 
 
 def _command_of(recording: Recording, outcome: Outcome) -> list[str]:
     """The command line of a recording's process: the tool's word for it first, since a tool may stand in the program's place."""
     seen = next((each.command for each in outcome.processes if each.pid == recording.pid), [])
     return recording.command or seen or [""]
+
+
+def _unrecorded(
+    outcome: Outcome, recordings: Sequence[Recording], manifest: Manifest, children: str | None, tools: frozenset[int]
+) -> dict[str, tuple[str, ...]]:
+    """The processes that left no recording: those that ran for a notable part of the run as doubts, the others as a limit.
+
+    A shell's subshells and short commands end by _exit() and leave nothing; what they had is gone with them.
+    """
+    wanted, tool = children or manifest.get("children") or "all", manifest.get("loaded") or manifest.get("backend")
+    recorded = {each.pid for each in recordings} | tools
+    silent = [each for each in outcome.processes if each.pid not in recorded and _is_wanted(each.pid, each.name, outcome, wanted)]
+    long = [each for each in silent if _lived(each, outcome) >= NOTABLE * outcome.seconds]
+    doubts = [
+        f"process {each.pid} ({each.name}) left no recording that is surely its own"
+        if each.loaded
+        else f"process {each.pid} ({each.name}) ran without {tool}: it may be static, setuid, or started with a clean environment"
+        for each in long[:MOST_NAMED]
+    ]
+    if len(long) > MOST_NAMED:
+        doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
+    brief = len(silent) - len(long)
+    limits = [f"{brief} processes that ran briefly left no recording"] if brief else []
+    return {"doubts": tuple(doubts), "limits": tuple(limits)}
+
+
+def _lived(process: ProcessOutcome, outcome: Outcome) -> float:
+    return (outcome.seconds if process.ended is None else process.ended) - process.started
 
 
 def _finished(outcome: Outcome) -> bool:

@@ -38,6 +38,8 @@ class Scope:
     warmup     seconds at the start that growth leaves out
     finished   the target ran to its end, or to our stop
     reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
+    doubts     what was not seen, so that nothing found does not mean clean: a sentence each
+    limits     what was not seen and need not be
     """
 
     sees: frozenset[FindingKind]
@@ -45,6 +47,8 @@ class Scope:
     warmup: float = 0.0
     finished: bool = True
     reasons: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 def conclude(recordings: list[Recording], scope: Scope) -> Answer:
@@ -91,7 +95,7 @@ def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[str]) -
 
 def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
     """Why "clean" can't be said, and what to do: a sentence each, none twice."""
-    doubts = list(scope.reasons)
+    doubts = [*scope.reasons, *scope.doubts]
     if not recordings:
         doubts.append("nothing was recorded: see what the tool said, and run it again")
     if not scope.finished:
@@ -126,8 +130,9 @@ def _is_aside(growth: Growth, main: Growth) -> bool:
 
 
 def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
-    """Limits that the analysis itself sets."""
-    said = [
+    """Limits that the run and the analysis set."""
+    said = list(scope.limits)
+    said += [
         f"{_process(growth.recording)}growth was not judged, as {growth.unjudged}"
         for growth in growths
         if growth.unjudged and _is_aside(growth, growths[0])

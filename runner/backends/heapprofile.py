@@ -30,7 +30,8 @@ BYPASSED = (
     "not one allocation went through tcmalloc: the program has a malloc of its own, or gets its memory by mmap; "
     "use --profile massif, or massif-pages"
 )
-DUMP = re.compile(r"heap\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
+# As the supervisor gave it to a process, kept.PID.N; as the library names it, heap.PID[_CHILD].N, where nobody was left to.
+DUMP = re.compile(r"(?:kept|heap)\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, Written(parse_signal)]
 
 
@@ -95,7 +96,14 @@ class Heapprofile(Backend):
             name="dump",
             action=SendSignal(options.signal),
             gate=Gate(catches=options.signal, mapped=None if target.marks else "libtcmalloc"),
-            proof=Proof("heap*[._]{pid}.*.heap", marker=b"heap profile:"),
+            proof=Proof(
+                "heap.*.heap",  # a fork writes under its parent's names
+                marker=b"MAPPED_LIBRARIES:",
+                settle=0.02,
+                keep_as="kept.{pid}.{n}.heap",
+                own="heap.*_{pid}.*.heap",
+            ),
+            patience=2.0,
             every=snapshots.every,
             adaptive=snapshots.adaptive,
             rss_step=snapshots.rss_step,
@@ -108,7 +116,7 @@ class Heapprofile(Backend):
             triggers=(dump,),
             stop=profile.stop_plan(),
             default_signals=(options.signal,),
-            outputs=("heap*.heap",),
+            outputs=("*.heap",),
             loaded=None if target.marks else "libtcmalloc",
         )
 
@@ -117,7 +125,7 @@ class Heapprofile(Backend):
         options = profile.options
         assert isinstance(options, HeapprofileOptions)
         dumps: dict[int, list[tuple[Path, float]]] = defaultdict(list)
-        for path in sorted(out.glob("heap*.heap")):
+        for path in sorted(out.glob("*.heap")):
             named = DUMP.match(path.name)
             if named and path.stat().st_size:
                 dumps[int(named[2] or named[1])].append((path, outcome.files.get(path.name, 0.0)))

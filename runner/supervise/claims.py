@@ -42,11 +42,15 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Seen:
-    """A process that was there, and when it was found to be gone. `order` tells arrivals and departures apart that time can't."""
+    """A process that was there, and when it was found to be gone. `order` tells arrivals and departures apart that time can't.
+
+    done  what it wrote at its end was given to it
+    """
 
     member: Member
     gone: float | None = None
     order: int = 0
+    done: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +103,9 @@ class Claims:
         if self._closings is not None:
             self._closings.close()
             self._closings = None
+        if self.unsure:
+            text = f"{self.unsure} files could be of more than one process, and were given to none"
+            self.timeline.tell(EventKind.NOTE, None, text)
 
     def look(self, now: float) -> None:
         """Take away what was closed, and notice who is there and who has gone."""
@@ -163,7 +170,7 @@ class Claims:
         owner = self._owner(arrival)
         program = self._programs.get(owner, "")
         for seen in self._seen.values():
-            if seen.gone is not None and seen.gone < since:
+            if seen.done or (seen.gone is not None and seen.gone < since):
                 continue
             pid = seen.member.pid
             if pid == owner or (pid not in self._owners and self._programs.get(pid, "") == program):
@@ -218,8 +225,7 @@ class Claims:
         return None if rival else next(seen for seen in able if seen.order == gone[0])
 
     def _served(self, arrival: Arrival, writer: _Seen) -> None:
-        if writer.gone is not None:  # it has written its last
-            self._seen.pop((writer.member.pid, writer.member.start_ticks), None)
+        writer.done = writer.gone is not None
         name = self.give(arrival.name, writer.member.pid)
         if arrival.whole:
             self.count += 1

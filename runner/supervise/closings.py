@@ -7,7 +7,7 @@ import struct
 import time
 from pathlib import Path
 
-_CLOSE_WRITE, _OVERFLOW = 0x8, 0x4000  # inotify's IN_CLOSE_WRITE and IN_Q_OVERFLOW
+_MODIFY, _CLOSE_WRITE, _OVERFLOW = 0x2, 0x8, 0x4000  # inotify's IN_MODIFY, IN_CLOSE_WRITE, IN_Q_OVERFLOW
 _EVENT = struct.Struct("iIII")  # struct inotify_event: watch, mask, cookie, length of the name that follows
 _STILL = 50_000_000  # nanoseconds: without inotify a file that did not change for so long counts as closed
 
@@ -39,7 +39,7 @@ class Closings:
             offset += _EVENT.size
             if mask & _OVERFLOW:
                 self._overflown = True
-            elif length:
+            elif mask & _CLOSE_WRITE and length:
                 names.append(os.fsdecode(data[offset : offset + length].rstrip(b"\0")))
             offset += length
         return names
@@ -70,7 +70,8 @@ def _watch(directory: Path) -> int | None:
     descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if descriptor < 0:
         return None
-    if libc.inotify_add_watch(descriptor, os.fsencode(directory), _CLOSE_WRITE) < 0:
+    # The kernel makes one event of equal ones in a row: two closings of one name are told apart by the writing between them.
+    if libc.inotify_add_watch(descriptor, os.fsencode(directory), _CLOSE_WRITE | _MODIFY) < 0:
         os.close(descriptor)
         return None
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())

@@ -70,7 +70,7 @@ class _Session:
         self.sampler = Sampler(places.samples)
         self.inbox = requests.Inbox(places.requests)
         self.family = Family(0, plan.loaded, self.timeline)
-        self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline)
+        self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children)
         self.ending = Ending(plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look)
         self.state = "starting"
         self._journal, self._progress = journal, progress

@@ -97,6 +97,7 @@ class Snapshots:
     family: Family
     output: RawOutput
     timeline: Timeline
+    children: str = "all"  # whose snapshots are taken beside the main process's
     claims: Claims = field(init=False)
     confirmed: int = 0
     missed: int = 0
@@ -192,7 +193,7 @@ class Snapshots:
         return [(series, series.why_closed) for series in self._series.values() if not series.opened and series.why_closed]
 
     def _all_series(self, now: float) -> list[Series]:
-        living = self.family.alive()
+        living = [member for member in self.family.alive() if self._matters(member)]
         wanted: dict[tuple[int, int, str], Series] = {}
         for member in living:
             for trigger in self.triggers:
@@ -204,6 +205,11 @@ class Snapshots:
                 series.due = float("inf")
         self._series = wanted
         return [series for series in wanted.values() if series.member.alive]
+
+    def _matters(self, member: Member) -> bool:
+        if self.children == "all" or member.pid == self.family.main_pid:
+            return True
+        return self.children != "none" and member.record.name == self.children
 
     def _is_due(self, series: Series, now: float, rss_by_pid: dict[int, int]) -> bool:
         if series.member.pid in self._under_way:
