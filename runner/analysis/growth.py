@@ -9,8 +9,18 @@ from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
 from runner.analysis.sites import fold
-from runner.analysis.timeline import Timeline, before_exit, heaviest_stacks, live_total, matrix, timeline, turnover, unjudged
-from runner.analysis.trend import Floats, judge, spread, window_of
+from runner.analysis.timeline import (
+    Timeline,
+    before_exit,
+    before_frees,
+    heaviest_stacks,
+    live_total,
+    matrix,
+    timeline,
+    turnover,
+    unjudged,
+)
+from runner.analysis.trend import FLOOR, Floats, judge, spread, window_of
 from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
 FEWEST_SNAPSHOTS = 8
@@ -39,9 +49,21 @@ def blamers_of(recordings: Sequence[Recording], lines: Sequence[Timeline], wrapp
 def why_unjudged(recording: Recording, line: Timeline) -> str | None:
     """Why growth can't be judged from the snapshots of `line`, and what to do; None where it can."""
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
+    if reason is not None and _held_still(recording, line):
+        return None
     if reason is None and not spread(np.append(line.times, max(line.until, line.times[-1])), FEWEST_SNAPSHOTS):
         reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
     return reason
+
+
+def _held_still(recording: Recording, line: Timeline) -> bool:
+    """Where the tool would have seen a change, few snapshots and no rise after the start-up mean that nothing grew."""
+    if recording.growth_unseen or not recording.on_change or not spread(line.times, FEWEST_SNAPSHOTS):
+        return False
+    if recording.time_unit is TimeUnit.SECONDS and line.span < SHORTEST_SECONDS:
+        return False
+    totals = np.array([live_total(snapshot) for snapshot in line.snapshots], dtype=float)[window_of(line.times)]
+    return bool(totals.max() - totals[0] < FLOOR)
 
 
 def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
@@ -68,13 +90,21 @@ class _Judge:
         self._growth.largest = self._largest(fullest)
         if self._growth.unjudged is not None:
             return
-        rows = matrix(self._line, self._site_of_stack, len(self._sites))
+        rows = self._without_exit(matrix(self._line, self._site_of_stack, len(self._sites)))
         trends = judge(self._line.times, rows)
         self._list_growing(rows, trends)
         mine = [number for number in trends if self._roles[self._sites[number]] is not Role.MACHINERY]
         self._growth.plateaus = self._standing(trends, mine, Shape.PLATEAU)
         self._growth.undecided = self._standing(trends, mine, Shape.UNDECIDED)
         self._growth.total_grows = _total_grows(self._line)
+
+    def _without_exit(self, rows: Floats) -> Floats:
+        """Leave out the snapshots at the end in which globals are destroyed, from the timeline too."""
+        line = self._line
+        keep = before_frees(line.times, rows)
+        if keep < len(line.times) and spread(line.times[:keep], FEWEST_SNAPSHOTS):
+            self._line = Timeline(line.snapshots[:keep], line.times[:keep], line.taken, line.until)
+        return rows[:, : len(self._line.times)]
 
     def _largest(self, snapshot: Snapshot) -> list[Standing]:
         alone = Timeline([snapshot], self._line.times[-1:], 1, self._line.until)

@@ -14,6 +14,8 @@ from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
 _HALF = 0.5
+_WORTH = 4096  # bytes that a site must have had for its fall at exit to tell anything
+_REST = 0.1  # of it at most is then left
 _HELD = 40  # parts of the whole time: a snapshot that held for longer than one stands again
 _FINAL = 6  # snapshots at the end of which the least is what stays
 
@@ -93,6 +95,22 @@ def before_exit(times: Floats, totals: Floats) -> int:
     while keep > first and totals[keep - 1] < totals[keep - 2]:
         keep -= 1
     return keep
+
+
+def before_frees(times: Floats, rows: Floats) -> int:
+    """How many snapshots are left without those at the end in which sites give back what they had only ever kept.
+
+    At exit a C++ program destroys its globals, one site after the other; a total need not halve by that. A site counts that
+    had never fallen before and then loses most of what it had.
+    """
+    if len(times) < 3 or not len(rows):
+        return len(times)
+    place = (times - times[0]) / max(times[-1] - times[0], 1e-12)
+    falls = np.diff(rows, axis=1) < -0.02 * rows.max(axis=1, keepdims=True)
+    earlier = np.cumsum(falls, axis=1) - falls > 0
+    kept = (rows[:, :-1] >= _WORTH) & ~earlier & (rows[:, 1:] < _REST * rows[:, :-1])
+    ends = np.flatnonzero(kept.any(axis=0) & (place[1:] >= 1 - _EXIT)) + 1
+    return int(ends[0]) if len(ends) else len(times)
 
 
 def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Metric = Metric.LIVE_BYTES) -> Floats:

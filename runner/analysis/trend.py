@@ -8,8 +8,8 @@ trend     Sen's slope (Sen 1968, the median of the slopes of all pairs) shows a 
           upwards; it rose in several steps, none of which is most of it; the second half rose at least half as much as the
           first; and it still rises at the end.
 troughs   the same of a saw-tooth's minima: in each of five or more bins of time the lowest value is above the one before.
-jumps     no more than three or more jumps: regular ones, or a vector's that doubles, each after about twice the time of the
-          one before; and the next is not overdue. Seen over the whole run.
+jumps     no more than three or more jumps: regular ones, of which the next is not overdue, or a vector's that doubles, each
+          after about twice the time of the one before, the last of them not long ago. Seen over the whole run.
 """
 
 import numpy as np
@@ -33,7 +33,10 @@ _LARGEST_STEP = 0.6  # of the rise
 _SECOND_HALF = 0.5
 _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
 _UNSEEN = 0.25  # of the time between two snapshots, at most
-_OVERDUE = 1.8  # the end of the run, in units of the time of a doubling's last jump
+_SOON = 1.7  # the end of the run, in units of the time of a doubling's last jump: later it may as well have settled
+_OVERDUE = 2.3  # so long after it the next jump would have come
+_FEWEST_FOR_STEPS = 12  # points
+_REGULAR = 1.25  # the longest distance of regular jumps, in units of the shortest
 _ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
 
 
@@ -88,7 +91,8 @@ def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) 
         elif by_troughs[row]:
             found[number] = lows.describe(row, Shape.GROWING, "troughs", times, rows)
         elif by_jumps := jumps_on(times, rows[row]):
-            found[number] = means.describe(row, Shape.GROWING, by_jumps, times, rows)
+            how, shape = by_jumps
+            found[number] = means.describe(row, shape, how, times, rows)
         elif trending[row] and still[row]:
             found[number] = means.describe(row, Shape.UNDECIDED, "trend", times, rows)
         elif plateau[row]:
@@ -244,24 +248,50 @@ def _levels(times: Floats, rows: Floats) -> tuple[Flags, Flags]:
     return plateau, still
 
 
-def jumps_on(times: Floats, row: Floats) -> str | None:
-    """How a row rises that rises only in jumps, and goes on to: "steps" (regular), "doubling" (each after longer), or None.
+def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
+    """How a row rises that rises only in jumps: "steps" (regular) or "doubling" (each after longer); None where it does not.
 
-    Three jumps or more over the whole run, no fall, and the next jump is not overdue.
+    Three jumps or more over the whole run, and no fall. Regular ones grow while the next is not overdue. A doubling one that
+    has been filled since its last jump looks like one that has settled: only soon after a jump can it be told.
     """
+    row = _without_spikes(row)
     changes = np.diff(row)
     if row[-1] - row[0] < FLOOR or (changes < -0.02 * row.max()).any():
         return None
-    jumps = np.flatnonzero(changes >= 0.25 * changes.max()) + 1
-    if len(jumps) >= 3 and changes[jumps - 1].sum() >= 0.9 * (row[-1] - row[0]):
-        gaps = np.diff(times[jumps], prepend=times[0])
-        rest = times[-1] - times[jumps[-1]]
-        if len(jumps) <= len(row) / 3 and gaps.max() <= 1.7 * gaps.min() and rest <= 1.2 * np.median(gaps):
-            return "steps"
+    if _steps_regularly(times, row, changes):
+        return "steps", Shape.GROWING
     jumps = np.flatnonzero((changes >= 0.4 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
     if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.98 * (row[-1] - row[jumps[0] - 1])):
         return None
     moments = times[jumps] - times[0]
     factors = moments[-2:] / np.maximum(moments[-3:-1], 1e-12)
-    on_time = times[-1] - times[0] <= _OVERDUE * moments[-1]
-    return "doubling" if on_time and (factors >= 1.3).all() and (factors <= 3.2).all() else None
+    waited = (times[-1] - times[0]) / moments[-1]
+    if waited > _OVERDUE or (factors < 1.3).any() or (factors > 3.2).any():
+        return None
+    return "doubling", Shape.GROWING if waited <= _SOON else Shape.UNDECIDED
+
+
+def _without_spikes(row: Floats) -> Floats:
+    """A block that is copied to a larger one is there twice for a moment: no value stays above both its neighbours."""
+    smooth = row.copy()
+    smooth[1:-1] = np.minimum(row[1:-1], np.maximum(row[:-2], row[2:]))
+    return smooth
+
+
+def _steps_regularly(times: Floats, row: Floats, changes: Floats) -> bool:
+    """Three jumps or more make up the rise, at distances that are equal as far as the snapshots' own distances let one see."""
+    jumps = np.flatnonzero(changes >= 0.25 * changes.max()) + 1
+    sizes = changes[jumps - 1]
+    if not 3 <= len(jumps) <= len(row) / 2 or sizes.sum() < 0.9 * (row[-1] - row[0]) or sizes.max() > 3 * sizes.min():
+        return False
+    blur = np.diff(times)[jumps - 1]  # a jump was at some time between its snapshot and the one before
+    gaps = np.diff(times[jumps])
+    shortest, longest = (gaps + blur[:-1]).min(), (gaps - blur[1:]).max()
+    lead = times[jumps[0]] - times[0] - blur[0]
+    rest = times[-1] - times[jumps[-1]]
+    usual = float(np.median(gaps))
+    if (
+        usual < 1.5 * np.median(blur) or blur.max() > usual or len(row) < _FEWEST_FOR_STEPS
+    ):  # rises in most steps are the trend's to judge
+        return False
+    return bool(longest <= _REGULAR * shortest and lead <= _REGULAR * usual and rest <= 1.2 * usual)

@@ -101,14 +101,26 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     if not scope.finished:
         doubts.append("the program was not seen to its end: let it end, or stop it with SIGTERM")
     for recording in recordings:
+        if _allocated_nothing(recording, recordings[0]):
+            continue
         doubts += recording.flaws
         if not recording.complete and not recording.flaws:
             doubts.append(f"{_process(recording)}the output of {recording.tool} is not whole: run it again")
     if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
         doubts.append("no snapshots were taken: run it longer, or with --every 500ms")
     for growth in growths:
-        doubts += _doubts_of_growth(growth, growths[0])
+        if not _allocated_nothing(growth.recording, recordings[0]):
+            doubts += _doubts_of_growth(growth, growths[0])
     return list(dict.fromkeys(doubts))
+
+
+def _allocated_nothing(recording: Recording, main: Recording) -> bool:
+    """A child that was seen whole and asked for no memory: no flaw where the main process was measured, as the tool works."""
+    return recording is not main and recording.complete and not _measured(recording) and _measured(main)
+
+
+def _measured(recording: Recording) -> bool:
+    return bool(recording.losses) or any(any(snapshot.totals.values()) for snapshot in recording.snapshots)
 
 
 def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:
@@ -137,6 +149,7 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         for growth in growths
         if growth.unjudged and _is_aside(growth, growths[0])
     ]
+    said += [f"{_process(each)}allocated nothing" for each in recordings if _allocated_nothing(each, recordings[0])]
     said += [f"{growth.unlisted:,} more sites grow, each by less" for growth in growths if growth.unlisted]
     if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
         said.append("the warm-up could not be left out: the snapshots are not timed in seconds")

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.truth.generate import Program, build, programs, write
+from tests.truth.generate import Program, build, programs, read_truth
 from tests.truth.score import PROFILES, scores, write_scores
 from tests.truth.table import misses, tables
 
@@ -19,7 +19,7 @@ def main() -> int:
     chosen = _arguments()
     began = time.monotonic()
     directory = chosen.keep or Path(tempfile.mkdtemp(prefix="truth-"))
-    generated = programs(chosen.n, chosen.seed)
+    generated = _kept(directory) if chosen.again else programs(chosen.n, chosen.seed)
     if chosen.only:
         generated = [program for program in generated if chosen.only in (program.name, program.part, program.kind)]
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -53,11 +53,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _kept(directory: Path) -> list[Program]:
+    return [read_truth(truth.parent) for truth in sorted(directory.glob("*/truth.json"))]
+
+
 def _built(program: Program, directory: Path, *, again: bool) -> Path | None:
     if again and (directory / "program").exists():
         return directory / "program"
     try:
-        write(program, directory)
         return build(program, directory)
     except subprocess.SubprocessError as error:
         print(f"{program.name} {program.part}: {error}", file=sys.stderr)

@@ -197,6 +197,14 @@ def truth_of(program: Program) -> dict[str, object]:
     return {key: value for key, value in asdict(program).items() if key not in ("sources", "units", "plugin")}
 
 
+def read_truth(directory: Path) -> Program:
+    """The program of a directory that write() filled, without its sources."""
+    truth = json.loads((directory / "truth.json").read_text())
+    truth["drive"] = Drive(**truth["drive"])
+    truth["places"] = [Place(**place) for place in truth["places"]]
+    return Program(**truth)
+
+
 def build(program: Program, directory: Path) -> Path:
     """Write and compile the program; the path of what came out. Raises CalledProcessError where it can't be compiled."""
     write(program, directory)
