@@ -101,7 +101,7 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     if not scope.finished:
         doubts.append("the program was not seen to its end: let it end, or stop it with SIGTERM")
     for recording in recordings:
-        if _allocated_nothing(recording, recordings[0]):
+        if _allocated_nothing(recording, recordings):
             continue
         doubts += recording.flaws
         if not recording.complete and not recording.flaws:
@@ -109,14 +109,14 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
         doubts.append("no snapshots were taken: run it longer, or with --every 500ms")
     for growth in growths:
-        if not _allocated_nothing(growth.recording, recordings[0]):
+        if not _allocated_nothing(growth.recording, recordings):
             doubts += _doubts_of_growth(growth, growths[0])
     return list(dict.fromkeys(doubts))
 
 
-def _allocated_nothing(recording: Recording, main: Recording) -> bool:
-    """A child that was seen whole and asked for no memory: no flaw where the main process was measured, as the tool works."""
-    return recording is not main and recording.complete and not _measured(recording) and _measured(main)
+def _allocated_nothing(recording: Recording, recordings: Sequence[Recording]) -> bool:
+    """A process that was seen whole and asked for no memory: no flaw where others of the run did, since there the tool works."""
+    return recording.complete and not _measured(recording) and any(_measured(other) for other in recordings)
 
 
 def _measured(recording: Recording) -> bool:
@@ -149,7 +149,7 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         for growth in growths
         if growth.unjudged and _is_aside(growth, growths[0])
     ]
-    said += [f"{_process(each)}allocated nothing" for each in recordings if _allocated_nothing(each, recordings[0])]
+    said += [f"{_process(each)}allocated nothing" for each in recordings if _allocated_nothing(each, recordings)]
     said += [f"{growth.unlisted:,} more sites grow, each by less" for growth in growths if growth.unlisted]
     if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
         said.append("the warm-up could not be left out: the snapshots are not timed in seconds")

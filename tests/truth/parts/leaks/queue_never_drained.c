@@ -14,7 +14,7 @@ static void $handle(struct $event *event) { $handled += event->number; }
 static void $post(long number) {
     if ($count == $room) {
         $room = $room ? $room * 2 : 64;
-        $queue = (struct $event **)realloc($queue, $room * sizeof *$queue);
+        $queue = (struct $event **)realloc($queue, $room * sizeof *$queue);  //@ also $post
     }
     struct $event *event = (struct $event *)$alloc(sizeof *event);  //@ here $post
     memset(event->data, 'e', sizeof event->data);
