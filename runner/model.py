@@ -11,31 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-
-class Metric(StrEnum):
-    """What a backend can say. A metric that is missing means "cannot say", never 0."""
-
-    LIVE_BYTES = "live_bytes"
-    LIVE_BLOCKS = "live_blocks"
-    ALLOCATED_BYTES = "allocated_bytes"  # cumulative since the start
-    ALLOCATED_BLOCKS = "allocated_blocks"
-    LEAKED_BYTES = "leaked_bytes"
-    LEAKED_BLOCKS = "leaked_blocks"
-    HEAP_EXTRA_BYTES = "heap_extra_bytes"  # what the allocator itself keeps beside live bytes
-    STACK_BYTES = "stack_bytes"
-    RSS_BYTES = "rss_bytes"
-    PSS_BYTES = "pss_bytes"
-    MAPPED_BYTES = "mapped_bytes"
-
-
-class FindingKind(StrEnum):
-    """What a finding says of its site; also what a backend `sees`."""
-
-    LOST = "lost"
-    GROWING = "growing"
-    MAPPING_GROWTH = "mapping-growth"
-    STACK_GROWTH = "stack-growth"
-    SUSPECT = "suspect"  # only interior pointers reach it, and it is many blocks
+from runner.kinds import FindingKind as FindingKind
+from runner.kinds import Metric as Metric
 
 
 class Verdict(StrEnum):
@@ -358,7 +335,8 @@ class Finding:
 class Note:
     """Something worth knowing that is nobody's fault.
 
-    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live, never-read, never-used, short-lived or limit.
+    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live, never-read, never-used, short-lived
+    or limit.
     The site and its bytes are given where the note speaks of one.
     """
 

@@ -4,10 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner import backends, profile, rundir, supervise
 from runner.backends.base import Backend, ToolOptions
@@ -21,8 +20,7 @@ if TYPE_CHECKING:  # nothing that only reading needs is imported on the way to t
     from runner.model import Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What the user asked to have run, once all the options are resolved. Times are seconds."""
 
     argv: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -49,39 +50,42 @@ def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = 
     Raises LeakrunError(USAGE) whose message holds every problem, one a line.
     """
     file, _ = located(name_or_path, Path())
-    key = profile_cache.key_of_file(file, overrides, tool_args)
-    values = profile_cache.kept(key)
-    if values is None and not overrides and not tool_args:
-        values = profile_cache.kept(profile_cache.key_of_dumped(file))
-    known = _profile_of(values, options_for) if values is not None else None
-    return known or _read(name_or_path, key, options_for, overrides, tool_args)
-
-
-def _read(name: str, key: str, options_for: OptionsFor, overrides: Sequence[str], tool_args: Sequence[str]) -> Profile:
-    """The profile read from its file, and kept for the next time."""
+    questions = profile_cache.questions(file, overrides, tool_args)
+    for question in questions:
+        known = _kept(question, options_for)
+        if known is not None:
+            return known
     from runner.profile_reading import read_profile
 
-    profile, files = read_profile(name, options_for, overrides, tool_args)
-    values = _values_of(profile)
-    profile_cache.keep(key, values, files[1:])
-    profile_cache.keep(profile_cache.key_of_text(dump(profile).encode()), values)
+    profile, files = read_profile(name_or_path, options_for, overrides, tool_args)
+    if questions and questions == profile_cache.questions(file, overrides, tool_args):  # it was not changed meanwhile
+        _keep(questions[0], profile, files[1:])
     return profile
 
 
-def _values_of(part: Any) -> dict[str, Any]:
-    """A profile or a part of one as plain values, which _profile_of() takes back."""
-    values = {each.name: getattr(part, each.name) for each in fields(part)}
-    return {key: _values_of(value) if hasattr(value, "__dataclass_fields__") else value for key, value in values.items()}
-
-
-def _profile_of(values: dict[str, Any], options_for: OptionsFor) -> Profile | None:
-    """The profile of these values; None where they don't fit any more."""
-    options_class = options_for(values["backend"])
+def _kept(question: profile_cache.Question, options_for: OptionsFor) -> Profile | None:
+    values = profile_cache.kept(question)
+    options_class = options_for(values["backend"]) if values else None
+    if not values or not options_class:
+        return None
     try:
-        parts = {"snapshots": Snapshots(**values["snapshots"]), "stop": Stop(**values["stop"])}
-        return Profile(**{**values, **parts, "options": options_class(**values["options"])}) if options_class else None
+        parts = {"options": options_class(**values["options"]), "snapshots": Snapshots(**values["snapshots"])}
+        return Profile(**{**values, **parts, "stop": Stop(**values["stop"])})
     except (TypeError, KeyError):
         return None
+
+
+def _keep(question: profile_cache.Question, profile: Profile, files: Sequence[Path]) -> None:
+    values = _values_of(profile)
+    profile_cache.keep(question, values, files)
+    with suppress(LeakrunError):  # of text that is not Unicode
+        profile_cache.keep(profile_cache.about_text(dump(profile).encode()), values)  # a run directory has it so
+
+
+def _values_of(part: Any) -> dict[str, Any]:
+    """A profile or a part of one as plain values, which _kept() takes back."""
+    values = {each.name: getattr(part, each.name) for each in fields(part)}
+    return {key: _values_of(value) if hasattr(value, "__dataclass_fields__") else value for key, value in values.items()}
 
 
 # ---- back to YAML

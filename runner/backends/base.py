@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from runner.model import FindingKind, Metric, Recording
+from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.profile import ToolOptions as ToolOptions
+
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
 
 
 class Backend(ABC):
@@ -35,7 +38,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """What the files below `out` say, one recording for each process, the main process first.
 
         Reads files only. Frames may be left as addresses. A file that is missing or cut becomes a flaw of its recording.

@@ -1,15 +1,17 @@
 """dhat: valgrind's DHAT: what each place allocates in all and holds at the peak; what is never read, or lives briefly."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats import dhat as dhat_format
-from runner.model import FindingKind, Metric, Recording
+from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
+
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
 
 
 class DhatOptions(_valgrind.ValgrindOptions):
@@ -42,8 +44,10 @@ class Dhat(Backend):
         output = [f"--dhat-out-file={place}/dhat.%p.json", f"--log-file={place}/valgrind.%p.log"]
         return _valgrind.plan("dhat", output, "dhat.*.json", None, target, tool, profile, out)
 
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The file of each process."""
+        from runner.formats import dhat as dhat_format
+
         recordings = []
         for path in sorted(out.glob("dhat.*.json"), key=lambda path: (_valgrind.pid_of(path) != outcome.pid, path.name)):
             with path.open("rb") as stream:

@@ -6,14 +6,16 @@ import subprocess
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats import gperftools_heap
-from runner.model import FindingKind, Metric, Recording
+from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
 from runner.profile import NextToFile, Profile, Size, Within, Written, parse_signal
+
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
 
 INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
 # The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
@@ -120,8 +122,10 @@ class Heapprofile(Backend):
             loaded=None if target.marks else "libtcmalloc",
         )
 
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The dumps of each process in the order of time."""
+        from runner.formats import gperftools_heap
+
         options = profile.options
         assert isinstance(options, HeapprofileOptions)
         dumps: dict[int, list[tuple[Path, float]]] = defaultdict(list)

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
-from runner.formats import massif as massif_format
-from runner.model import FindingKind, Metric, Recording, TimeUnit
+from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile, Within
+
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
 
 YesNo = _valgrind.YesNo
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
@@ -53,7 +55,7 @@ class Massif(Backend):
         timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile)
         return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)
 
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The file of each process; where a process left none, its newest checkpoint that is whole."""
         by_pid: dict[int, list[Path]] = defaultdict(list)
         for path in [*out.glob("massif.*.out"), *out.glob("massif.*.checkpoint")]:
@@ -72,8 +74,10 @@ class Massif(Backend):
         ]
 
 
-def _lifetime(recording: Recording, outcome: Outcome) -> float | None:
+def _lifetime(recording: "Recording", outcome: Outcome) -> float | None:
     """Seconds that the process lived, where massif's time is in seconds and its end was seen."""
+    from runner.model import TimeUnit
+
     if recording.time_unit is not TimeUnit.SECONDS:
         return None
     if recording.pid == outcome.pid:
@@ -83,7 +87,9 @@ def _lifetime(recording: Recording, outcome: Outcome) -> float | None:
     )
 
 
-def _best(pid: int, paths: list[Path]) -> Recording:
+def _best(pid: int, paths: list[Path]) -> "Recording":
+    from runner.formats import massif as massif_format
+
     final = [path for path in paths if path.suffix == ".out"]
     checkpoints = sorted((path for path in paths if path.suffix != ".out"), reverse=True)
     first: Recording | None = None

@@ -1,19 +1,19 @@
 """memcheck: what was lost when the program ended, and every misuse of memory on the way."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _valgrind
 from runner.backends.base import Backend, ToolOptions
-from runner.formats import memcheck_text, memcheck_xml
-from runner.model import Column, FindingKind, LossKind, Metric, Recording, Snapshot, StackTable, TimeUnit
+from runner.kinds import FindingKind, Metric
 from runner.plan import EventKind, LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile, Within
 
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
+
 YesNo = _valgrind.YesNo
-LOST = (LossKind.DEFINITE, LossKind.INDIRECT)
 
 
 class MemcheckOptions(_valgrind.ValgrindOptions):
@@ -68,8 +68,11 @@ class Memcheck(Backend):
         )
         return _valgrind.plan("memcheck", output, "memcheck.*.xml", leak_check, target, tool, profile, out)
 
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The XML of each process, with its leak checks on the way as snapshots."""
+        from runner.backends._leak_checks import add_snapshots
+        from runner.formats import memcheck_xml
+
         checks: dict[int, list[tuple[float, Path]]] = defaultdict(list)
         for event in outcome.timeline:
             if event.kind is EventKind.SNAPSHOT and event.file and event.pid is not None:
@@ -82,53 +85,3 @@ class Memcheck(Backend):
             add_snapshots(recording, checks[recording.pid])
             recordings.append(recording)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
-
-
-def add_snapshots(recording: Recording, checks: Iterable[tuple[float, Path]]) -> None:
-    """Give `recording` a snapshot for each leak check, (seconds, file), of its process.
-
-    A check lists only the records that changed since the one before: the others stand as they were.
-    """
-    recording.time_unit = TimeUnit.SECONDS
-    standing: dict[LossKind, dict[int, tuple[int, int]]] = {kind: {} for kind in LossKind}
-    for seconds, path in checks:
-        try:
-            with path.open("rb") as stream:
-                check = memcheck_text.read(stream, path.name)
-        except OSError as error:
-            recording.flaws.append(f"the leak check {path.name} can't be read: {error.strerror}")
-            continue
-        moved = _moved(check.table, recording.table)
-        changed: dict[tuple[LossKind, int], list[int]] = defaultdict(lambda: [0, 0])
-        for loss in check.losses:
-            amounts = changed[loss.kind, moved[loss.stack_id]]
-            amounts[0] += loss.bytes - loss.indirect_bytes
-            amounts[1] += loss.blocks
-        for (kind, stack_id), (size, blocks) in changed.items():
-            standing[kind][stack_id] = (size, blocks)
-        recording.snapshots.append(_snapshot(seconds, path.name, standing))
-
-
-def _moved(source: StackTable, destination: StackTable) -> list[int]:
-    """For each stack of `source`, its id in `destination`."""
-    frame_ids = [destination.frame_id(frame) for frame in source.frames]
-    return [destination.stack_id(tuple(frame_ids[i] for i in stack)) for stack in source.stacks]
-
-
-def _snapshot(seconds: float, label: str, standing: dict[LossKind, dict[int, tuple[int, int]]]) -> Snapshot:
-    live: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    leaked: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for kind, by_stack in standing.items():
-        for stack_id, (size, blocks) in by_stack.items():
-            for sums in (live, leaked) if kind in LOST else (live,):
-                sums[stack_id][0] += size
-                sums[stack_id][1] += blocks
-    snapshot = Snapshot(seconds, {}, label=label)
-    for metrics, sums in (
-        ((Metric.LIVE_BYTES, Metric.LIVE_BLOCKS), live),
-        ((Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS), leaked),
-    ):
-        for place, metric in enumerate(metrics):
-            snapshot.columns[metric] = Column(sums.keys(), (amounts[place] for amounts in sums.values()))
-            snapshot.totals[metric] = sum(amounts[place] for amounts in sums.values())
-    return snapshot

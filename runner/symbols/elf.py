@@ -6,7 +6,6 @@ bounded, and a damaged file gives None or the facts that could be read, never an
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -29,8 +28,7 @@ class Segment(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class ElfImage:
+class ElfImage(NamedTuple):
     """What was read of an ELF file.
 
     kind             e_type: 2 executable, 3 shared object or PIE
