@@ -126,13 +126,15 @@ class CheckedRun:
 class Result:
     """What the gate says.
 
-    gone    entries of the baseline that these runs can see, and did not
-    unseen  kinds that were asked for and that no tool of these runs can see
+    gone      entries of the baseline that these runs can see, and did not
+    unseen    kinds that were asked for and that no tool of these runs can see
+    compared  there is a baseline, so that "new" means that it does not know the finding
     """
 
     runs: list[CheckedRun]
     gone: list[Known] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    compared: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -218,7 +220,7 @@ def judge(runs: list[CheckedRun], terms: Terms, known: Sequence[Known] = ()) -> 
     unseen = sorted(terms.kinds - seen) if terms.kinds is not None else []
     used = {id(entry) for entry in entries.values()}
     gone = [entry for entry in known if id(entry) not in used and _kind_of(entry) in seen and terms.asks_for(_kind_of(entry))]
-    return Result(runs, [] if any(run.doubts for run in runs) else gone, unseen)
+    return Result(runs, [] if any(run.doubts for run in runs) else gone, unseen, bool(known))
 
 
 def _judge_run(run: CheckedRun, terms: Terms, entries: Mapping[Identity, Known]) -> None:
@@ -289,17 +291,16 @@ def _kind_of(entry: Known) -> str:
 def updated(result: Result, known: Sequence[Known]) -> list[Known]:
     """The baseline as of these runs: all that fails or is known, and of what they could not see what was there before."""
     entries: dict[Identity, Known] = {}
+    replaced = {id(entry) for entry in result.gone}
     for run in result.runs:
         groups: dict[Identity, list[Item]] = defaultdict(list)
         for item in run.items:
             if item.fails or item.standing is Standing.KNOWN:
                 groups[item.identity].append(item)
+                replaced.add(id(item.before))
         for identity, items in groups.items():
             entries[identity] = _larger(figures(items), entries.get(identity))
-    gone = {id(entry) for entry in result.gone}
-    used = {id(item.before) for run in result.runs for item in run.items if item.before is not None}
-    kept = [entry for entry in known if id(entry) not in gone and id(entry) not in used]
-    return [*entries.values(), *(entry for entry in kept if entry.identity not in entries)]
+    return [*entries.values(), *(entry for entry in known if id(entry) not in replaced)]
 
 
 def _larger(one: Known, other: Known | None) -> Known:

@@ -31,6 +31,9 @@ def section(heading: str) -> str:
 
 
 HEADINGS = {
+    "export": "Export",
+    "check": "Check",
+    "suppress": "Suppress",
     "run": "Run a program",
     "show": "Show an answer",
     "growth": "Rank by growth",
@@ -49,7 +52,7 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
     assert written - set(OPTION.findall(help_of(verb))) == set()
 
 
-@pytest.mark.parametrize("verb", ["run", "growth", "diff", "runs", "doctor", "snapshot", "stop"])
+@pytest.mark.parametrize("verb", ["run", "growth", "diff", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop"])
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))
 

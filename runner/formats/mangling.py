@@ -11,7 +11,8 @@ from runner.names import without_parameters
 _ALLOCATORS = {"operator new": "_Znw*", "operator new[]": "_Zna*", "operator delete": "_Zdl*", "operator delete[]": "_Zda*"}
 _ANONYMOUS = "_GLOBAL__N_1"
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
-_LENGTH = re.compile(r"[0-9]+")
+# A length; but the digits of substitutions (S1_), template parameters (T0_), constructors (C1) and destructors (D2) are none.
+_LENGTH = re.compile(r"(?<![SCDT0-9])[0-9]+")
 
 
 def mangled_glob(signature: str) -> str:
@@ -24,12 +25,12 @@ def mangled_glob(signature: str) -> str:
         return _ALLOCATORS[name]
     if _IDENTIFIER.fullmatch(name) and "(" not in signature:
         return name
-    components = _components(name)
-    parts = [part for part in map(_part, components) if part]
+    named = components(name)
+    parts = [part for part in map(_part, named) if part]
     if not parts:
         return "_Z*" if "(" in signature or "::" in name else "*"
     if len(parts) > 1 and parts[-1] == parts[-2]:  # a constructor or destructor: C1, C2, D0 ...
-        parts[-1] = "D?" if components[-1].startswith("~") else "C?"
+        parts[-1] = "D?" if named[-1].startswith("~") else "C?"
     return f"_Z*{'*'.join(parts)}*"
 
 
@@ -43,7 +44,12 @@ def _part(component: str) -> str:
     return f"{len(match[0].encode())}{match[0]}"
 
 
-def _components(name: str) -> list[str]:
+def is_identifier(name: str) -> bool:
+    """Whether it is one plain word."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+def components(name: str) -> list[str]:
     """The parts of a qualified name; `::` within brackets does not separate."""
     parts, depth, start, at = [], 0, 0, 0
     while at < len(name):
@@ -88,11 +94,11 @@ def _function_part(glob: str) -> str:
 
 def _identifiers(mangled: str) -> list[str]:
     """The identifiers in it, each with its length before it."""
-    found, at = [], 0
-    while length := _LENGTH.search(mangled, at):
-        end = length.end() + int(length[0][:4])
-        word = mangled[length.end() : end]
-        at = end if len(word) == int(length[0][:4]) and _IDENTIFIER.fullmatch(word) else length.end()
-        if at == end:
+    found = []
+    while length := _LENGTH.search(mangled):
+        size = int(length[0][:4])
+        word, mangled = mangled[length.end() :][:size], mangled[length.end() :]
+        if len(word) == size and is_identifier(word):
             found.append(word)
+            mangled = mangled[size:]
     return found

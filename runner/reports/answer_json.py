@@ -1,6 +1,6 @@
 """The answer as JSON (schema leakrun.answer/1) and back.
 
-Keys are those of docs/answer.md and docs/answer.schema.json; `doubts`, `series`, `heap_summary` and `leak_summary` are there besides. What is not known is null.
+Keys are those of docs/answer.md, whose schema is docs/answer.schema.json. What is not known is null.
 """
 
 import json

@@ -30,12 +30,12 @@ def render(result: Result) -> str:
     document = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [_run(run) for run in result.runs],
+        "runs": [_run(run, compared=result.compared) for run in result.runs],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _run(run: CheckedRun) -> dict[str, Any]:
+def _run(run: CheckedRun, *, compared: bool) -> dict[str, Any]:
     rules = [{"id": f"leakrun/{kind}", "name": _pascal(kind), "shortDescription": {"text": _RULES[kind]}} for kind in KINDS]
     driver = {"name": "leakrun", "version": __version__, "semanticVersion": __version__, "rules": rules}
     doubts = [{"level": "error", "message": {"text": plain(f"inconclusive: {doubt}")}} for doubt in run.doubts]
@@ -48,7 +48,7 @@ def _run(run: CheckedRun) -> dict[str, Any]:
         "invocations": [invocation],
         "originalUriBaseIds": {_ROOT: {"uri": _directory_uri()}},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(item, run) for item in run.items],
+        "results": [_result(item, run, compared=compared) for item in run.items],
     }
 
 
@@ -60,7 +60,7 @@ def _directory_uri() -> str:
     return f"file://{quote(str(Path.cwd()))}/"
 
 
-def _result(item: Item, run: CheckedRun) -> dict[str, Any]:
+def _result(item: Item, run: CheckedRun, *, compared: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "ruleId": f"leakrun/{item.kind}",
         "ruleIndex": KINDS.index(item.kind),
@@ -68,7 +68,6 @@ def _result(item: Item, run: CheckedRun) -> dict[str, Any]:
         "message": {"text": message(item)},
         "locations": [_location(item.file, item.line, item.function, item.module)],
         "partialFingerprints": {"leakrunIdentity/v1": fingerprint(item)},
-        "baselineState": _BASELINE_STATES.get(item.standing, "new"),
         "properties": {
             "standing": item.standing.value,
             "bytes": item.bytes,
@@ -76,6 +75,8 @@ def _result(item: Item, run: CheckedRun) -> dict[str, Any]:
             "bytesPerSecond": item.bytes_per_second,
         },
     }
+    if compared:
+        found["baselineState"] = "new" if item.before is None else _BASELINE_STATES.get(item.standing, "unchanged")
     if item.stack:
         frames = [
             {"location": _location(frame.file, frame.line, frame.function, frame.module), **_module(frame)}

@@ -135,3 +135,12 @@ def test_a_mistake_is_told_clearly(words: list[str], said: str, runs_dir: Path) 
     ran = leakrun("export", *words, "--runs-dir", runs_dir)
     assert ran.returncode == 2 and said in ran.stderr and "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("run", ["massif-old", "heapprofile-old", "memcheck-old"])
+def test_json_follows_the_published_schema(run: str, runs_dir: Path, tmp_path: Path) -> None:
+    from tests.test_answer_schema import complaints
+
+    document = json.loads(export(runs_dir, run, "json", tmp_path).read_text())
+    assert complaints(document) == [] and document["moment"]["stacks"]
+    assert complaints(json.loads((runs_dir / run / "answer.json").read_text())) == []

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.formats.mangling import mangled_glob
+from runner.formats.mangling import components, is_identifier, mangled_glob
 from runner.formats.suppressions import Place
 from runner.formats.writers.sheet import visible
 from runner.names import without_parameters
@@ -40,11 +40,17 @@ def _frame(frame: Place) -> str:
 
 def lsan_entry(title: str, frame: Place) -> str:
     """A suppression of leaks with this frame anywhere in their stack."""
-    if frame.signature is not None:
-        name = without_parameters(frame.signature)
-        # A template's instance has its return type before its name.
-        start, end = "" if "<" in name else "^", "(" if "(" in frame.signature else "$"
-        pattern = f"{start}{name}{end}"
-    else:
-        pattern = (frame.module or frame.file or "").rsplit("/", 1)[-1]
-    return f"# {visible(title)}\nleak:{visible(pattern)}\n"
+    return f"# {visible(title)}\n" + "".join(f"leak:{visible(pattern)}\n" for pattern in _lsan_patterns(frame))
+
+
+def _lsan_patterns(frame: Place) -> list[str]:
+    if frame.signature is None:
+        return [(frame.module or frame.file or "").rsplit("/", 1)[-1]]
+    name = without_parameters(frame.signature)
+    if "(" not in frame.signature:
+        return [f"^{name}$"]
+    # An instance of a template has its return type before its name.
+    patterns = [f"{'' if '<' in name else '^'}{name}("]
+    # gcc's runtime calls what is static, or in an unnamed namespace, by the last part of its name alone.
+    last = components(name)[-1]
+    return [*patterns, f"^{last}$"] if is_identifier(last) else patterns
