@@ -13,6 +13,7 @@ from runner.analysis.wording import count_text
 from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
+_LAST = 0.02  # of the time, or the last snapshot: where single sites that fall tell of the exit
 _HALF = 0.5
 _WORTH = 4096  # bytes that a site must have had for its fall at exit to tell anything
 _REST = 0.1  # of it at most is then left
@@ -109,7 +110,9 @@ def before_frees(times: Floats, rows: Floats) -> int:
     falls = np.diff(rows, axis=1) < -0.02 * rows.max(axis=1, keepdims=True)
     earlier = np.cumsum(falls, axis=1) - falls > 0
     kept = (rows[:, :-1] >= _WORTH) & ~earlier & (rows[:, 1:] < _REST * rows[:, :-1])
-    ends = np.flatnonzero(kept.any(axis=0) & (place[1:] >= 1 - _EXIT)) + 1
+    late = place[1:] >= 1 - _LAST
+    late[-1] = True
+    ends = np.flatnonzero(kept.any(axis=0) & late) + 1
     return int(ends[0]) if len(ends) else len(times)
 
 

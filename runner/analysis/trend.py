@@ -240,11 +240,11 @@ def _levels(times: Floats, rows: Floats) -> tuple[Flags, Flags]:
     """Which rows rose and have levelled off; which still rose in the last fifth of the time."""
     place = (times - times[0]) / (times[-1] - times[0])
     end = rows[:, place >= 0.9].mean(axis=1)
-    before = rows[:, (place >= 0.5) & (place < 0.8)]
+    before = rows[:, (place >= 0.6) & (place < 0.85)]
     late = rows[:, -1:].mean(axis=1) if before.shape[1] == 0 else before.mean(axis=1)
     grown = end - rows[:, 0]
     plateau = (grown >= 0.25 * np.maximum(end, 1)) & (grown >= FLOOR) & (np.abs(end - late) <= 0.1 * grown)
-    still = (end - late >= np.maximum(FLOOR, 0.1 * np.abs(grown))) & (end >= 0.95 * rows.max(axis=1))
+    still = (end - late >= np.maximum(FLOOR, 0.05 * np.abs(grown))) & (end >= 0.95 * rows.max(axis=1))
     return plateau, still
 
 

@@ -17,7 +17,7 @@ from runner.analysis.judgement import Growth
 from runner.analysis.losses import Lost, fold_losses, loss_turnover
 from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
 from runner.analysis.wording import count_text, place_text, size_text, span_text
-from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Recording, TimeUnit, Verdict
+from runner.model import Answer, AnswerError, Finding, FindingKind, Metric, Note, Recording, TimeUnit, Verdict
 
 _LEAKING = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 _GROWS = {
@@ -120,7 +120,7 @@ def _allocated_nothing(recording: Recording, recordings: Sequence[Recording]) ->
 
 
 def _measured(recording: Recording) -> bool:
-    return bool(recording.losses) or any(any(snapshot.totals.values()) for snapshot in recording.snapshots)
+    return bool(recording.losses) or any(snapshot.totals.get(Metric.LIVE_BYTES) for snapshot in recording.snapshots)
 
 
 def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:

@@ -22,6 +22,6 @@ void $op(long i, double passed) {
     memset(line, 'l', sizeof line);
     for (int k = 0; k < $few; k++)
         $write_line(line, 60 + (size_t)(i * 31 + k) % 140);
-    if ($length > $size * 200)
+    if ($length > $few * 8000)
         $rotate();
 }
