@@ -115,8 +115,12 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
 
 
 def _allocated_nothing(recording: Recording, recordings: Sequence[Recording]) -> bool:
-    """A process that was seen whole and asked for no memory: no flaw where others of the run did, since there the tool works."""
-    return recording.complete and not _measured(recording) and any(_measured(other) for other in recordings)
+    """A process that was seen whole and asked for no memory: no flaw where others of the run did, since there the tool works.
+
+    Where the backend says that its allocations were not seen (a malloc of its own), that stands.
+    """
+    whole = recording.complete and not recording.flaws
+    return whole and not _measured(recording) and any(_measured(other) for other in recordings)
 
 
 def _measured(recording: Recording) -> bool:

@@ -4,6 +4,7 @@ import re
 import signal as signals
 import subprocess
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -139,10 +140,22 @@ class Heapprofile(Backend):
             recording.pid = pid
             if options.HEAP_PROFILE_ONLY_MMAP:
                 recording.growth_kind = FindingKind.MAPPING_GROWTH
-            elif not any(snapshot.totals.get(Metric.ALLOCATED_BYTES) for snapshot in recording.snapshots):
-                recording.flaws.append(BYPASSED)
             recordings.append(recording)
+        if not options.HEAP_PROFILE_ONLY_MMAP:
+            _doubt_what_passes_by(recordings, outcome)
         return recordings
+
+
+def _doubt_what_passes_by(recordings: Sequence["Recording"], outcome: Outcome) -> None:
+    """A program none of whose processes allocated anything; a master that only forks and waits is no reason to doubt."""
+    names = {each.pid: each.name for each in outcome.processes}
+    allocates = {
+        each.pid for each in recordings if any(snapshot.totals.get(Metric.ALLOCATED_BYTES) for snapshot in each.snapshots)
+    }
+    programs = {names.get(pid or 0) for pid in allocates}
+    for recording in recordings:
+        if recording.pid not in allocates and names.get(recording.pid or 0) not in programs:
+            recording.flaws.append(BYPASSED)
 
 
 def linked_in(target: Target) -> bool:
