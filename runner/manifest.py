@@ -104,7 +104,13 @@ def manifest_of(
         "process": {"pid": outcome.pid, "start_ticks": main.start_ticks if main else 0, "boot_id": outcome.boot_id},
         "started_at": outcome.started_at,
         "seconds": outcome.seconds,
-        "exit": {"code": outcome.code, "signal": outcome.signum, "stopped_by": outcome.stopped_by, "by_tool": outcome.by_tool},
+        "exit": {
+            "code": outcome.code,
+            "signal": outcome.signum,
+            "stopped_by": outcome.stopped_by,
+            "by_tool": outcome.by_tool,
+            "detached": outcome.detached,
+        },
         "usage": {
             "user_seconds": outcome.user_seconds,
             "system_seconds": outcome.system_seconds,
@@ -148,6 +154,7 @@ def outcome_of(manifest: Manifest) -> Outcome:
             signum=manifest["exit"]["signal"],
             stopped_by=manifest["exit"]["stopped_by"],
             by_tool=bool(manifest["exit"].get("by_tool")),
+            detached=bool(manifest["exit"].get("detached")),
             user_seconds=float(manifest["usage"]["user_seconds"]),
             system_seconds=float(manifest["usage"]["system_seconds"]),
             max_rss_bytes=int(manifest["usage"]["max_rss_bytes"]),

@@ -1,5 +1,6 @@
 """The only place that composes: record() a run, then read, resolve and analyse it; the same from the disk for a bare file."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from runner import backends, profile, rundir, supervise
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
+from runner.manifest import Manifest
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.rundir import RunDirectory
@@ -32,6 +34,7 @@ class Request(NamedTuple):
     duration: float | None = None
     warmup: float = 0.0
     children: str = "all"
+    die_with_parent: bool = False
 
 
 def options_for(backend: str) -> type[ToolOptions] | None:
@@ -54,15 +57,18 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     tool = probed(backend, request.profile)
     run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
     try:
-        plan = backend.plan(target, tool, request.profile, run.raw)._replace(children=request.children)
+        plan = backend.plan(target, tool, request.profile, run.raw)
+        plan = plan._replace(children=request.children, die_with_parent=request.die_with_parent)
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
         places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
+        gc.freeze()  # what was imported until now is not looked through again and again
+        gc.enable()
         outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress)
     except LeakrunError:
         shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
         raise
-    _tidy(plan, backend, run)
+    tidy(plan, backend, run)
     outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
     journal(outcome, "stopping")
     return run, outcome
@@ -91,7 +97,12 @@ def probed(backend: Backend, chosen: Profile) -> ToolStatus:
 
 def _journal(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolStatus, outcome: Outcome, state: str) -> None:
     """Write what is known of the run so far."""
-    manifest = rundir.manifest_of(
+    run.write_manifest(manifest(run, request, plan, tool, outcome, state))
+
+
+def manifest(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolStatus, outcome: Outcome, state: str) -> Manifest:
+    """What is known of the run so far; this process is its supervisor."""
+    return rundir.manifest_of(
         plan,
         outcome,
         state,
@@ -103,7 +114,6 @@ def _journal(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolSt
         children=request.children,
         supervisor=_myself(),
     )
-    run.write_manifest(manifest)
 
 
 def _myself() -> dict[str, int]:
@@ -112,7 +122,7 @@ def _myself() -> dict[str, int]:
     return {"pid": os.getpid(), "start_ticks": stat.start_ticks if stat else 0}
 
 
-def _tidy(plan: LaunchPlan, backend: Backend, run: RunDirectory) -> None:
+def tidy(plan: LaunchPlan, backend: Backend, run: RunDirectory) -> None:
     """Remove what the tool left behind and nobody needs, and print what it wrote in its own words."""
     for pattern in plan.litter:
         for path in run.raw.glob(pattern):
@@ -144,8 +154,8 @@ def finish(run: RunDirectory) -> "Answer":
     from runner import reading
 
     answer = reading.conclude_run(run, keep_names=True)
-    manifest = run.read_manifest()
     shutil.rmtree(run.requests, ignore_errors=True)
+    manifest = run.read_manifest()
     run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
     reading.write_answer(run, answer)
     return answer

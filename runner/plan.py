@@ -158,6 +158,7 @@ class LaunchPlan(NamedTuple):
     outputs    globs below raw/: what the tool is to leave, one match at least
     litter     globs below raw/: what the tool leaves behind and nobody needs
     loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it
+    pid        attach to this process and launch nothing; argv is empty then
     children   whose snapshots are taken beside the main process's: all, none, or those of processes that are called so
     """
 
@@ -171,6 +172,8 @@ class LaunchPlan(NamedTuple):
     litter: tuple[str, ...] = ()
     loaded: str | None = None
     children: str = "all"
+    pid: int | None = None
+    die_with_parent: bool = False  # the program gets the stop signal when leakrun dies, whatever it dies of
 
 
 def called(command: Sequence[str]) -> str:
@@ -226,7 +229,9 @@ class Outcome:
     """How the target ended, and what was done to it.
 
     code, signum  of the main process: exactly one is not None once it has ended
+                  (or both None: it was not our child, so that how it ended is not known)
     stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load"
+    detached      it was attached to, and let go: it runs on
     files         for each native output below raw/: when it was last written, in seconds since the start
     by_tool       the code is the tool's, put in the place of the program's own, which is not known
     """
@@ -244,6 +249,7 @@ class Outcome:
     timeline: list[Event] = field(default_factory=list)
     files: dict[str, float] = field(default_factory=dict)
     by_tool: bool = False
+    detached: bool = False
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

@@ -14,7 +14,7 @@ from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
-from runner.plan import Outcome, ProcessOutcome, called
+from runner.plan import EventKind, Outcome, ProcessOutcome, called
 from runner.profile import Profile
 from runner.rundir import RunDirectory
 from runner.symbols.resolve import resolve
@@ -239,9 +239,11 @@ def _lived(process: ProcessOutcome, outcome: Outcome) -> float:
 
 
 def _finished(outcome: Outcome) -> bool:
-    if outcome.code is not None:
+    if outcome.code is not None or outcome.detached:
         return True
-    return outcome.signum is not None and outcome.signum not in CRASHES
+    if outcome.signum is None:  # its end was seen, if not how it ended
+        return any(event.kind is EventKind.ENDED for event in outcome.timeline)
+    return outcome.signum not in CRASHES
 
 
 def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording]) -> str:

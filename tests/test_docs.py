@@ -38,11 +38,13 @@ HEADINGS = {
     "show": "Show an answer",
     "growth": "Rank by growth",
     "diff": "Compare",
+    "report": "Draw the call graph",
     "runs": "List the runs",
     "profiles": "Profiles",
     "doctor": "What is installed",
     "snapshot": "A run in progress",
     "stop": "A run in progress",
+    "recover": "Recover a run",
 }
 
 
@@ -52,7 +54,9 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
     assert written - set(OPTION.findall(help_of(verb))) == set()
 
 
-@pytest.mark.parametrize("verb", ["run", "growth", "diff", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop"])
+@pytest.mark.parametrize(
+    "verb", ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover"]
+)
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))
 

@@ -33,6 +33,9 @@ def run(
     tool_arg: Annotated[list[str] | None, typer.Option(help="Passed to the native tool as it is. Repeatable.")] = None,
     cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
+    die_with_parent: Annotated[
+        bool, typer.Option("--die-with-parent", help="When leakrun dies the program is to end too.")
+    ] = False,
     error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More of everything.")] = False,
@@ -82,6 +85,7 @@ def run(
         duration=settings.for_,
         warmup=settings.warmup or 0.0,
         children=settings.children or "all",
+        die_with_parent=die_with_parent,
     )
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)

@@ -1,6 +1,7 @@
 """The process supervisor: launch, signals, timers, children, sampling. It knows no tool."""
 
+from runner.supervise.output import written_at
 from runner.supervise.session import run
 from runner.supervise.terms import Places, Progress
 
-__all__ = ["Places", "Progress", "run"]
+__all__ = ["Places", "Progress", "run", "written_at"]

@@ -67,6 +67,7 @@ class Claims:
     timeline: Timeline
     count: int = 0
     unsure: int = 0
+    number_from: int = 0  # numbers up to this one may have been given before we took the run over
     _closings: Closings | None = None
     _pending: list[Arrival] = field(default_factory=list)
     _seen: dict[tuple[int, int], _Seen] = field(default_factory=dict)
@@ -145,7 +146,7 @@ class Claims:
             status = path.lstat()
             if not stat.S_ISREG(status.st_mode):
                 return
-            kept = _named(proof, "unclaimed", self._taken + 1)
+            kept = _named(proof, "unclaimed", self.number_from + self._taken + 1)
             path.rename(self.output.raw / kept)
         except OSError:
             return  # gone: nothing of ours to see to
@@ -235,7 +236,7 @@ class Claims:
         """The file is that process's from now on: its new name."""
         arrival = next(each for each in self._pending if each.name == name)
         self._pending.remove(arrival)
-        number = self._given[pid] = self._given.get(pid, 0) + 1
+        number = self._given[pid] = self._given.get(pid, self.number_from) + 1
         kept = _named(arrival.proof, str(pid), number)
         try:
             (self.output.raw / name).rename(self.output.raw / kept)

@@ -53,7 +53,9 @@ class Usage:
 
 @dataclass(slots=True)
 class Family:
-    """All processes below this one, except our own helpers.
+    """All processes below this one, except our own helpers; and those that were adopted, with what is below them.
+
+    adopted   pid and start_ticks of processes that are not our children: they are seen to end, and not how
 
     departed  what has ended and was not yet taken notice of by the caller, who empties it
     own_peak  bytes: a child's ru_maxrss is never under what leakrun had when it forked, so that smaller figures say nothing
@@ -69,6 +71,7 @@ class Family:
     usage: Usage = field(default_factory=Usage)
     own_peak: int = 0
     unlisted: int = 0
+    adopted: dict[int, int] = field(default_factory=dict)
 
     @property
     def main(self) -> Member | None:
@@ -84,6 +87,7 @@ class Family:
         """Find what is new, notice what ended and what turned into another program."""
         present: set[int] = set()
         waiting = [(pid, os.getpid()) for pid in proc.children(os.getpid()) if pid not in self.helpers]
+        waiting += [(pid, 0) for pid, start_ticks in self.adopted.items() if proc.lives(pid, start_ticks)]
         while waiting:
             pid, parent = waiting.pop()
             if pid in present:
@@ -118,9 +122,13 @@ class Family:
             self._look_at_program(member, now)
 
     def _add(self, pid: int, parent: int, stat: proc.Stat, now: float) -> Member:
-        record = ProcessOutcome(pid, parent, proc.command(pid), started=round(now, 3), start_ticks=stat.start_ticks)
+        known = next((each for each in self.records if (each.pid, each.start_ticks) == (pid, stat.start_ticks)), None)
+        parent = parent or stat.parent_pid
+        record = known or ProcessOutcome(pid, parent, proc.command(pid), started=round(now, 3), start_ticks=stat.start_ticks)
         member = Member(record, stat.start_ticks, stat.session, found=now)
         self.members[pid] = member
+        if known is not None:
+            return member  # taken back after its supervisor had died
         if len(self.records) < _MOST_LISTED:
             self.records.append(record)
             if pid != self.main_pid:

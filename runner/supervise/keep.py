@@ -35,6 +35,8 @@ class MapsKeeper:
             return
         kept.append(code)
         number = self._count.get(member.pid, 0)
+        while (self.directory / f"{member.pid}.{number}.txt").exists():
+            number += 1  # kept by a supervisor that died
         self._count[member.pid] = number + 1
         (self.directory / f"{member.pid}.{number}.txt").write_bytes(member.maps_text)
 
@@ -54,9 +56,10 @@ class Sampler:
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 
     def open(self) -> None:
-        """Create the file with its header. Raises OSError."""
-        self._file = self.path.open("w", encoding="ascii", buffering=1)
-        self._file.write(",".join(SAMPLE_COLUMNS) + "\n")
+        """Create the file with its header, or go on with one that is there. Raises OSError."""
+        self._file = self.path.open("a", encoding="ascii", buffering=1)
+        if self._file.tell() == 0:
+            self._file.write(",".join(SAMPLE_COLUMNS) + "\n")
 
     def sample(self, now: float, family: Family) -> None:
         """One line for each process that lives. Raises OSError when the disk is full."""

@@ -1,5 +1,6 @@
 """Start the program as a shell would have: same files, same terminal, same signals; a failed exec is our error, not its exit."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -11,6 +12,7 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.plan import LaunchPlan
 from runner.supervise.signals import Held
 
+_SET_PDEATHSIG = 1  # prctl(2)
 _LONGEST_WORD = 131_072  # MAX_ARG_STRLEN of the kernel, 32 pages, the ending NUL included
 
 
@@ -22,9 +24,10 @@ def launch(plan: LaunchPlan, held: Held) -> int:
     environment = environment_of(plan.env)
     _check(plan.argv, environment)
     read_end, write_end = os.pipe()  # closed on exec: an empty answer is success
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(plan, held, environment, write_end)
+        _become(plan, held, environment, write_end, parent)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as answer:
         failure = answer.read()
@@ -58,10 +61,12 @@ def _check(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
             )
 
 
-def _become(plan: LaunchPlan, held: Held, environment: dict[str, str], write_end: int) -> NoReturn:
+def _become(plan: LaunchPlan, held: Held, environment: dict[str, str], write_end: int, parent: int) -> NoReturn:
     """In the child: turn into the program, or say through the pipe why not. Never returns into leakrun's code."""
     step = "chdir"
     try:
+        if plan.die_with_parent:
+            _die_with(plan.stop.signum, parent)
         if plan.cwd is not None:
             os.chdir(plan.cwd)
         environment.update((name, value.replace("{pid}", str(os.getpid()))) for name, value in plan.env.items() if value)
@@ -74,6 +79,13 @@ def _become(plan: LaunchPlan, held: Held, environment: dict[str, str], write_end
         os.write(write_end, f"{step} {errno.EIO}".encode("ascii"))
     finally:
         os._exit(127)
+
+
+def _die_with(signum: int, parent: int) -> None:
+    """Have the kernel send us `signum` when our parent dies (prctl(2), PR_SET_PDEATHSIG); it may be dead already."""
+    ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signum, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _restore_signals(default_signals: tuple[int, ...], held: Held) -> None:

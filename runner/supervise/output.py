@@ -99,3 +99,8 @@ class RawOutput:
         self.refresh()
         states = {name: self.state(name) for name in self.names()}
         return {name: max(0.0, round(state[1] / 1e9 - started_at, 3)) for name, state in states.items() if state}
+
+
+def written_at(raw: Path, started_at: float) -> dict[str, float]:
+    """For each file below `raw`: when it was last written, in seconds since `started_at` (Unix time)."""
+    return RawOutput(raw).written_at(started_at)

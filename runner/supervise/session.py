@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from runner.errors import LeakrunError
+from runner.errors import ErrorKind, LeakrunError
 from runner.plan import EventKind, LaunchPlan, Outcome
 from runner.supervise import proc, requests, signals
 from runner.supervise.ending import Ending
@@ -34,8 +34,12 @@ def run(
     *,
     duration: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    former: Outcome | None = None,
 ) -> Outcome:
     """Start the plan's program, watch it to its end or to ours, and say how it went. Call it from the main thread.
+
+    A plan with a pid is for a process that runs already, and is let go at the end. `former` is what a supervisor that died knew
+    of its run: its program is taken back.
 
     `journal` is given the outcome so far and the state, "starting", "running" or "stopping", at every change and soon
     after every snapshot. `duration`: stop the program after so many seconds.
@@ -43,7 +47,12 @@ def run(
     """
     with signals.hold() as held, subreaper():
         session = _Session(plan, places, journal, duration, progress)
-        session.start(held)
+        if former is not None:
+            session.take_back(former)
+        elif plan.pid is not None:
+            session.attach(plan.pid)
+        else:
+            session.start(held)
         try:
             session.watch(held)
         finally:
@@ -71,7 +80,9 @@ class _Session:
         self.inbox = requests.Inbox(places.requests)
         self.family = Family(0, plan.loaded, self.timeline)
         self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children)
-        self.ending = Ending(plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look)
+        self.ending = Ending(
+            plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look, lets_go=plan.pid is not None
+        )
         self.state = "starting"
         self._journal, self._progress = journal, progress
         self._duration = duration
@@ -79,15 +90,14 @@ class _Session:
         self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
         self._growth_due = self._progress_due = self._journal_due = 0.0
         self._unwritable: set[str] = set()
+        self._adopted_ended = False
 
     # ---- start and end
 
     def start(self, held: Held) -> None:
         """Write what is to be known before the program starts, and start it."""
         self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
-        self.sampler.open()
-        self.snapshots.claims.open()
-        self._write("requests/", self.inbox.open)
+        self._open()
         self._journal(self.outcome, self.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
         self.outcome.started_at = time.time()
@@ -96,6 +106,37 @@ class _Session:
         self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
         self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
 
+    def attach(self, pid: int) -> None:
+        """Take a process that runs already under watch. Raises LeakrunError(USAGE) when it is gone."""
+        stat = proc.stat(pid)
+        if stat is None or stat.ended:
+            raise LeakrunError(ErrorKind.USAGE, f"there is no process {pid}", "it may have ended: look with ps")
+        self._open()
+        self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
+        self.family.adopted = {pid: stat.start_ticks}
+        self.outcome.pid = self.family.main_pid = pid
+        self.timeline.origin = time.monotonic()
+        self.timeline.tell(EventKind.STARTED, pid, "attached")
+        self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
+
+    def take_back(self, former: Outcome) -> None:
+        """Go on with a run whose supervisor died. Its times go on too: seconds since the program's start."""
+        self._open()
+        main = next(each for each in former.processes if each.pid == former.pid)
+        self.outcome, self.timeline.events, self.family.records = former, former.timeline, former.processes
+        self.timeline.origin = time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - main.start_ticks / proc.TICK)
+        self.family.main_pid = main.pid
+        self.family.adopted = {each.pid: each.start_ticks for each in former.processes if each.ended is None}
+        self.output.refresh()
+        # Each number that was given stands in a line of the timeline, or, if it came too late for that, in a file's name.
+        self.snapshots.claims.number_from = len(former.timeline) + len(self.output.names())
+        self.timeline.tell(EventKind.NOTE, None, f"the leakrun of this run was killed; process {os.getpid()} has taken it back")
+
+    def _open(self) -> None:
+        self.sampler.open()
+        self.snapshots.claims.open()
+        self._write("requests/", self.inbox.open)
+
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
         self._end_all()
@@ -103,10 +144,13 @@ class _Session:
         self.sampler.close()
         self._tell_what_is_missing()
         self._fill_outcome()
+        self.outcome.detached = self.plan.pid is not None and self.family.main is not None
         self.outcome.files = self.output.written_at(self.outcome.started_at)
 
     def _end_all(self) -> None:
         """After a normal run there is nothing left to end; after an error of ours the program must not be orphaned."""
+        if self.family.adopted:
+            return  # it lived without us before
         for signum, patience in ((self.plan.stop.signum, self.plan.stop.grace), (signal.SIGKILL, 5.0)):
             deadline = time.monotonic() + patience
             self.family.look(self.timeline.now())
@@ -150,9 +194,9 @@ class _Session:
                 self._asked_by_signal(info)
 
     def _over(self) -> bool:
-        if not self._children_left:
-            return True
         living = self.family.alive()
+        if self.ending.released or not (self._children_left or (self.family.adopted and living)):
+            return True
         if self.family.main is not None or living:
             return self.ending.all_killed() and self.timeline.now() > self._growth_due + 5
         for helper in self.snapshots.helpers.values():
@@ -186,13 +230,24 @@ class _Session:
         text = f"by {signals.name_of(-code)}" if code < 0 else f"with code {code}"
         self.timeline.tell(EventKind.ENDED, self.outcome.pid, text)
         self.family.look(now)
+        self._main_is_gone(now)
+
+    def _main_is_gone(self, now: float) -> None:
         self.ending.main_ended(now)
         self._change_state("stopping")
+
+    def _see_the_adopted_end(self, now: float) -> None:
+        if not self._adopted_ended and self.family.adopted and self.family.main is None:
+            self._adopted_ended = True
+            text = "how is not known: it was not leakrun's child"
+            self.timeline.tell(EventKind.ENDED, self.outcome.pid, text)
+            self._main_is_gone(now)
 
     def _observe(self, now: float) -> None:
         if now >= self._look.due or self.snapshots.claims.unsettled:
             began = time.thread_time()
             self.family.look(now)
+            self._see_the_adopted_end(now)
             self.ending.kill_what_is_left()
             interval = 0.002 if self.family.young(now) else look_interval(now)
             self._look.done(now, time.thread_time() - began, interval)

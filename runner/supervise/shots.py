@@ -287,7 +287,7 @@ class Snapshots:
                 self._wanted.append(series)
             return
         key = (series.member.pid, series.trigger.name)
-        series.number = self._numbers[key] = self._numbers.get(key, 0) + 1
+        series.number = self._numbers[key] = self._numbers.get(key, self.claims.number_from) + 1
         self.output.refresh()
         glob = fill(series.trigger.proof.pattern, series.member.pid, series.number)
         pattern = re.compile(fnmatch.translate(glob))

@@ -108,7 +108,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
     def start_(*words: object, name: str = "run", **popen: Any) -> Running:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LEAKRUN_")}
-        command = [*COMMAND, "run", "-o", str(tmp_path / name), *map(str, words)]
+        command = [*COMMAND, *map(str, words)]
+        if words[0] != "recover":
+            command[len(COMMAND) : len(COMMAND)] = ["run", "-o", str(tmp_path / name)]
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": clean} | popen
         one = Running(subprocess.Popen(command, **popen), tmp_path / name)
         started.append(one)
