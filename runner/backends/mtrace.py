@@ -3,15 +3,17 @@
 import os
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.backends import _shim
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats import mtrace as mtrace_format
-from runner.model import FindingKind, Metric, Recording
+from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
+
+if TYPE_CHECKING:  # what only reading needs is imported when it reads
+    from runner.model import Recording
 
 SOURCE = Path(__file__).with_name("_mtrace_shim.c")
 SPLIT = (2, 34)  # of glibc: from here on tracing is in a library of its own
@@ -72,7 +74,7 @@ class Mtrace(Backend):
             loaded=tool.path.name if tool.path else None,
         )
 
-    def read(self, out: Path, profile: Profile, outcome: Outcome) -> list[Recording]:
+    def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The log of each process; of one that became another program by exec, that of its last program stands first."""
         logs = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := LOG.fullmatch(path.name))]
         logs.sort(key=lambda log: (log[0] != outcome.pid, log[0], -log[1]))
@@ -80,7 +82,9 @@ class Mtrace(Backend):
         return [_read(path, pid, number == latest[pid], outcome) for pid, number, path in logs]
 
 
-def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> Recording:
+def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> "Recording":
+    from runner.formats import mtrace as mtrace_format
+
     process = next((each for each in outcome.processes if each.pid == pid), None)
     ended = process.ended if process and process.ended is not None else outcome.seconds
     with path.open("rb") as stream:
@@ -96,9 +100,11 @@ def _exited(outcome: Outcome) -> bool:
     return outcome.code is not None and outcome.stopped_by is None
 
 
-def _excuse_the_cut(recording: Recording, name: str, *, ended_by_itself: bool) -> None:
+def _excuse_the_cut(recording: "Recording", name: str, *, ended_by_itself: bool) -> None:
     """glibc writes 512 bytes at a time: whoever ends by a signal, _exit() or exec leaves the log cut, and that is all."""
-    cut = f"{name}: {mtrace_format.CUT}"
+    from runner.formats.mtrace import CUT
+
+    cut = f"{name}: {CUT}"
     if cut not in recording.flaws:
         return
     at = recording.flaws.index(cut)

@@ -1,5 +1,6 @@
 """The command line: one module per verb; the only place that knows typer and exit codes."""
 
+import gc
 import sys
 
 from runner.errors import ErrorKind, LeakrunError
@@ -14,6 +15,9 @@ EXIT_CODES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run leakrun. Three endings only: a user's error, Ctrl-C, and our own bug, whose traceback goes to a log."""
+    # Modules and recordings are made of a great many objects that all stay: looking through them for garbage takes a
+    # twentieth of a launch and finds none. Whoever may go on for days, the supervisor, has it turned on again.
+    gc.disable()
     try:
         from runner.cli.application import dispatch
 
