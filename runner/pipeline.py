@@ -1,7 +1,6 @@
 """The only place that composes: record() a run, then read, resolve and analyse it; the same from the disk for a bare file."""
 
 import gc
-import gc
 import os
 import shutil
 import subprocess
@@ -63,8 +62,6 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
         places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
-        gc.freeze()  # what was imported until now is not looked through again and again
-        gc.enable()
         gc.freeze()  # what was imported until now is not looked through again and again
         gc.enable()
         outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress)
