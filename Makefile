@@ -16,6 +16,7 @@ help:
 	@echo "make test     all tests"
 	@echo "make check    ruff, mypy --strict, import order"
 	@echo "make bench    the measurements in tests/bench_*.py"
+	@echo "make truth    N=40 SEED=1 PROFILES=\"massif memcheck\": generated programs, and how often the answer is right"
 	@echo "make leak APP=./app ARGS=\"...\" PROFILE=massif    your own program"
 	@echo "make setup    native tools (apt, where they are missing) and $(VENV); the others do it first"
 	@echo "make examples, make clean"
@@ -64,10 +65,14 @@ check: setup
 bench: setup
 	@for script in $$(find tests -name 'bench_*.py' | sort); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# Another SEED makes other programs. TRUTH takes more options: --keep DIR, --only PART, --table docs/truth.md.
+truth: setup
+	$(BIN)/python -m tests.truth --n $(or $(N),40) --seed $(or $(SEED),1) $(if $(PROFILES),--profiles $(PROFILES)) $(TRUTH)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@$(MAKE) --no-print-directory -C $(EXAMPLES) clean
 
-.PHONY: help setup native-tools examples demo test check bench clean
+.PHONY: help setup native-tools examples demo test check bench truth clean
 .DEFAULT_GOAL := help

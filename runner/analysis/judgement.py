@@ -93,7 +93,9 @@ class Growth:
 def describe(trend: Trend, unit: TimeUnit) -> str:
     """The evidence for a trend, in figures that can be checked against the snapshots."""
     span = span_text(trend.span, unit)
-    if trend.by in ("doubling", "steps"):
+    if trend.by == "doubling" and trend.shape is not Shape.GROWING:
+        how = "doubled again and again, and may have settled after the last time"
+    elif trend.by in ("doubling", "steps"):
         how = "rose in jumps and still does"
     elif trend.by == "troughs":
         how = f"its lowest value rose in each of {trend.steps + 1} stretches of the last two thirds"

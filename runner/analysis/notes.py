@@ -33,7 +33,7 @@ def undecided_notes(growths: Sequence[Growth]) -> list[Note]:
         _note(
             "live",
             standing.site,
-            f"{standing.site.text()}: {describe(standing.trend, growth.recording.time_unit)}",
+            f"{standing.site.text()}: {describe(standing.trend, growth.recording.time_unit)}; twice as long a run will tell",
             standing.bytes,
         )
         for growth in growths

@@ -132,7 +132,7 @@ def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:
     if growth.unjudged:
         return [] if _is_aside(growth, main) else [f"{who}growth can't be judged: {growth.unjudged}"]
     rising = [
-        f"{who}{standing.site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it longer"
+        f"{who}{standing.site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it twice as long"
         for standing in growth.undecided[:2]
     ]
     if growth.total_grows and not growth.growing and not rising:

@@ -81,3 +81,25 @@ def test_times_that_say_nothing_give_nothing(times):
 def test_snapshots_bunched_in_the_start_are_not_spread():
     assert not spread(np.concatenate([np.linspace(0, 1, 30), [60.0]]), 8)
     assert spread(np.linspace(0, 60, 8), 8)
+
+
+def test_a_block_that_is_copied_while_it_doubles_still_doubles():
+    times = np.linspace(0, 30, 61)
+    row = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times, 0.5) / 0.5))
+    jumps = np.flatnonzero(np.diff(row)) + 1
+    row[jumps] *= 1.5  # the old block and the new one, for a moment
+    assert judge(times, row[None, :])[0].by == "doubling"
+
+
+@pytest.mark.parametrize("settled_at, shape", [(19, Shape.GROWING), (14, Shape.UNDECIDED), (11, None)])
+def test_a_doubling_long_ago_may_have_been_the_last(settled_at, shape):
+    times = np.linspace(0, 30, 61)
+    row = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times, 0.01) / settled_at) + 6).clip(0, 6)
+    trend = judge(times, row[None, :]).get(0)
+    assert (trend.shape if trend and trend.shape is not Shape.PLATEAU else None) is shape
+
+
+def test_bursts_are_seen_at_few_snapshots_that_grow_sparser():
+    times = np.concatenate([np.arange(8) / 8, 1 + np.arange(8) / 4, 3 + np.arange(4) / 2])
+    row = 100_000.0 * np.floor(times / 0.5)
+    assert judge(times, row[None, :])[0].shape is Shape.GROWING

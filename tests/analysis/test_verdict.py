@@ -289,3 +289,55 @@ def test_a_start_that_allocates_and_then_nothing_until_the_end_is_no_growth():
     assert conclude([recording], Scope(GROWTH)).verdict is Verdict.GROWING
     recording.end = 30.0
     assert conclude([recording], Scope(GROWTH)).verdict is Verdict.CLEAN
+
+
+def test_a_global_that_is_destroyed_at_exit_was_kept_until_then():
+    freed = UP.copy()
+    freed[-1] = 0
+    large = (MALLOC, code("keep", 50), MAIN)
+    answer = of_growth({PUT: freed, large: FLAT})
+    assert answer.verdict is Verdict.GROWING
+    assert answer.findings[0].function == "cache_put"
+
+
+def test_a_saw_tooth_that_falls_at_the_end_is_no_exit():
+    teeth = np.tile(np.linspace(0, 900_000, 11)[:-1], 4)[:31]
+    assert teeth[-1] < teeth[-2]
+    assert of_growth({PUT: teeth, KEEP: FLAT}).verdict is Verdict.CLEAN
+
+
+def quiet(series, times, end, pid=1):
+    recording = growing(series, times, pid=pid)
+    recording.on_change, recording.end = True, end
+    return recording
+
+
+def test_few_snapshots_are_enough_where_the_tool_sees_each_change_and_nothing_grew():
+    held = quiet({KEEP: [0, 50_000, 50_000]}, [0, 0.2, 0.3], end=5)
+    assert conclude([held], Scope(GROWTH)).verdict is Verdict.CLEAN
+    late = quiet({KEEP: [0, 50_000, 150_000]}, [0, 0.2, 3.0], end=5)
+    assert conclude([late], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+    brief = quiet({KEEP: [0, 50_000, 50_000]}, [0, 0.2, 0.3], end=0.6)
+    assert conclude([brief], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_process_that_allocates_nothing_is_a_flaw_only_where_none_was_measured(first):
+    busy = growing({PUT: UP, KEEP: FLAT}, TIMES, pid=2)
+    idle = quiet({KEEP: [0]}, [0], end=30, pid=3)
+    idle.flaws.append("massif saw no allocation")
+    calm = growing({KEEP: FLAT}, TIMES, pid=2)
+    pair = [idle, calm] if first else [calm, idle]
+    answer = conclude(pair, Scope(GROWTH))
+    assert answer.verdict is Verdict.CLEAN, answer.reasons
+    assert any("process 3: allocated nothing" in note.text for note in answer.notes)
+    assert conclude([idle], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+    assert conclude([busy, idle], Scope(GROWTH)).verdict is Verdict.GROWING
+
+
+def test_an_undecided_site_says_what_to_do():
+    doubling = 8192 * 2.0 ** np.floor(np.log2(np.maximum(TIMES, 0.01) / 14) + 6).clip(0, 6)  # for the last time at 14 of 30 s
+    answer = of_growth({PUT: doubling})
+    assert answer.verdict is Verdict.INCONCLUSIVE
+    assert "run it twice as long" in answer.reasons[0]
+    assert any("may have settled" in note.text for note in answer.notes)
