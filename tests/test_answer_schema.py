@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from runner import reading
 from runner.reports import answer_json
 from tests.formats.test_writers import NASTY
-from tests.leakrun_command import leakrun
 from tests.reports.test_answer_json import an_answer
 from tests.test_golden import CASES, native_file
 
@@ -42,10 +42,9 @@ def test_the_schema_is_one() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
-def test_what_is_said_of_a_file_is_valid(case: Path) -> None:
-    shown = leakrun("show", native_file(case), "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert complaints(json.loads(shown.stdout)) == []
+def test_what_is_said_of_a_file_is_valid(case: Path, tmp_path: Path) -> None:
+    answer = reading.answer_of([str(native_file(case))], tmp_path)
+    assert complaints(json.loads(answer_json.text_of(answer_json.to_dict(answer)))) == []
 
 
 def test_every_field_is_described() -> None:

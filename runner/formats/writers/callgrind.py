@@ -7,7 +7,9 @@ cost is `line amounts...`; `calls=COUNT LINE`, and the line after it, give what 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
+from operator import add
 from typing import BinaryIO
 
 from runner import __version__
@@ -80,12 +82,13 @@ def _add_row(costs: dict[Function, _Costs], sheet: Sheet, row: Row) -> None:
             calls[call[1:]] = _sum(calls.get(call[1:]), amounts)
 
 
+@lru_cache(maxsize=65536)
 def _function(frame: Frame) -> Function:
     return visible(frame.module or ""), visible(frame.file or ""), frame_name(frame)
 
 
 def _sum(before: Amounts | None, more: Amounts) -> Amounts:
-    return more if before is None else tuple(map(sum, zip(before, more, strict=True)))
+    return more if before is None else tuple(map(add, before, more))
 
 
 class _Names:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from runner.model import Column, Frame, LossKind, Mapping, Metric, Recording, Snapshot, StackTable, TimeUnit
@@ -149,6 +150,7 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+@lru_cache(maxsize=65536)
 def frame_name(frame: Frame) -> str:
     """The function without its parameters; else where the code is."""
     if frame.signature:

@@ -42,12 +42,16 @@ class _Frames:
     def __init__(self) -> None:
         self.listed: list[dict[str, Any]] = []
         self._places: dict[Hashable, int] = {}
+        self._known: dict[Frame | str, int] = {}
 
     def place(self, frame: Frame | str) -> int:
-        shown = {"name": frame} if isinstance(frame, str) else _shown(frame)
-        place = self._places.setdefault(tuple(shown.items()), len(self.listed))
-        if place == len(self.listed):
-            self.listed.append(shown)
+        place = self._known.get(frame)
+        if place is None:
+            shown = {"name": frame} if isinstance(frame, str) else _shown(frame)
+            place = self._places.setdefault(tuple(shown.items()), len(self.listed))
+            if place == len(self.listed):
+                self.listed.append(shown)
+            self._known[frame] = place
         return place
 
 
