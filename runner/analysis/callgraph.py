@@ -123,8 +123,8 @@ def call_graph(sides: Iterable[Counted], choice: Choice) -> CallGraph:
         for stack_id, amount in side.amounts:
             graph.total += amount
             stack = kept(side.table.stacks[stack_id])
-            if stack:
-                path = tuple([places[frame_id] for frame_id in stack])
+            if stack is not None:
+                path = tuple([places[frame_id] for frame_id in stack]) or (_place(Frame(), choice, keys, graph.nodes),)
                 graph.paths[path] = graph.paths.get(path, 0) + amount
     _add_up(graph)
     return graph
@@ -198,16 +198,16 @@ def _without_template_arguments(name: str) -> str:
     return "".join(kept) + name[at:] if depth == 0 else name
 
 
-def _selector(frames: Sequence[Frame], choice: Choice) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
-    """What of a stack is counted: without allocators; nothing where it is out of focus."""
+def _selector(frames: Sequence[Frame], choice: Choice) -> Callable[[tuple[int, ...]], tuple[int, ...] | None]:
+    """What of a stack is counted: without allocators; None where it is out of focus."""
     allocators = {place for place, frame in enumerate(frames) if _is_allocator(frame)}
     focused, ignored = (_found(pattern, frames) if pattern else None for pattern in (choice.focus, choice.ignore))
 
-    def kept(stack: tuple[int, ...]) -> tuple[int, ...]:
+    def kept(stack: tuple[int, ...]) -> tuple[int, ...] | None:
         if not allocators.isdisjoint(stack):
             stack = _without(stack, allocators, frames)
         if (focused is not None and focused.isdisjoint(stack)) or (ignored is not None and not ignored.isdisjoint(stack)):
-            return ()
+            return None
         return stack
 
     return kept
@@ -235,6 +235,7 @@ def _found(pattern: re.Pattern[str], frames: Sequence[Frame]) -> set[int]:
 
 def _searched(frame: Frame) -> Iterator[str]:
     """What a pattern is looked for in."""
+    yield function_name(frame) or ""
     yield frame.signature or ""
     if frame.file:
         yield frame.file if frame.line is None else f"{frame.file}:{frame.line}"
@@ -264,7 +265,7 @@ def _edges(graph: CallGraph, nodes: Sequence[int]) -> list[Edge]:
     amounts: dict[tuple[int, int], int] = {}
     direct: set[tuple[int, int]] = set()
     for path, amount in graph.paths.items():
-        rest = [place for place in path if shown[place]]
+        rest = list(filter(shown.__getitem__, path))
         pairs = set(zip(rest[1:], rest, strict=False))
         if len(rest) == len(path):
             direct |= pairs

@@ -34,7 +34,7 @@ def _lines(graph: CallGraph, shown: Drawn, heading: Heading) -> Iterator[str]:
     yield _legend(graph, shown, heading)
     numbers = {node: number for number, node in enumerate(shown.nodes, 1)}
     for at, number in numbers.items():
-        yield _node(number, graph.nodes[at], graph.chosen, heading)
+        yield _node(number, graph.nodes[at], abs(graph.chosen), heading)
     for edge in shown.edges:
         yield _edge(edge, numbers, graph, heading)
     yield "}"
@@ -116,7 +116,7 @@ def _edge(edge: Edge, numbers: dict[int, int], graph: CallGraph, heading: Headin
     told = f"{caller} -> {callee}: {size(edge.amount, counts=heading.counts)}"
     return (
         f"N{numbers[edge.caller]} -> N{numbers[edge.callee]} "
-        f'[label=" {size(edge.amount, counts=heading.counts)}", penwidth={1 + (_WIDEST - 1) * share:.2f}, '
+        f'[label="  {size(edge.amount, counts=heading.counts)}", penwidth={1 + (_WIDEST - 1) * share:.2f}, '
         f'weight={1 + int(100 * share)}, color="{ink}"{", style=dashed" if edge.indirect else ""}, '
         f"tooltip={quoted(told)}, labeltooltip={quoted(told)}];"
     )

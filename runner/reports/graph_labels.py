@@ -1,14 +1,12 @@
 """What the nodes and figures of a call graph are called, in text and in a drawing."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from runner.analysis.callgraph import Node, function_name
 from runner.formats.writers.sheet import frame_name
 from runner.model import Frame
-from runner.reports.plain import file_line, plain
+from runner.reports.plain import plain
 
 _MIB = 1 << 20
 _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -61,16 +59,22 @@ def function(frame: Frame) -> str:
 def place(frame: Frame) -> str:
     """File and line, as far as they are known and are one; the object where there is no file; empty where that is the name."""
     if frame.file:
-        return plain(file_line(frame.file, frame.line))
+        return plain(frame.file if frame.line is None else f"{frame.file}:{frame.line}")
     return plain(frame.module) if frame.module and frame.signature else ""
 
 
 def names(nodes: Sequence[Node], *, lines: bool) -> list[str]:
     """A name for each node on one line: the function, with `lines` its place too. Equal names get what tells them apart."""
     shown = [_named(node.frame, lines) for node in nodes]
-    for more in (_file, _whole, _module):
-        again = Counter(shown)
-        shown = [name if again[name] == 1 else f"{name}{more(node.frame)}" for name, node in zip(shown, nodes, strict=True)]
+    for more in (_whole, _file, _module):
+        alike: dict[str, list[int]] = {}
+        for at, name in enumerate(shown):
+            alike.setdefault(name, []).append(at)
+        for group in alike.values():
+            told = [more(nodes[at].frame) for at in group]
+            if len(set(told)) > 1:
+                for at, text in zip(group, told, strict=True):
+                    shown[at] += text
     return shown
 
 
@@ -80,7 +84,7 @@ def _named(frame: Frame, lines: bool) -> str:
 
 
 def _file(frame: Frame) -> str:
-    return f" [{plain(PurePosixPath(frame.file).name)}]" if frame.file else ""
+    return f" [{plain(frame.file)}]" if frame.file else ""
 
 
 def _whole(frame: Frame) -> str:

@@ -40,4 +40,5 @@ def _lines(graph: CallGraph, heading: Heading, by_line: bool, limits: Limits | N
         flat, cumulative = (f"{written(amount):>8} {percent(amount, graph.chosen):>6}" for amount in (node.flat, node.cumulative))
         yield f"{flat} {percent(running, graph.chosen):>6} {cumulative} {name}"
     if len(held) > len(shown):
-        yield f"{len(held) - len(shown)} smaller ones are left out"
+        left = len(held) - len(shown)
+        yield "1 smaller node is left out" if left == 1 else f"{left:,} smaller nodes are left out"
