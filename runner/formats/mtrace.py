@@ -215,14 +215,21 @@ class _Replay:
         return kind
 
     def _frame(self, where: bytes) -> Frame:
-        """The frame of `object:(symbol+offset)[address]`. The program goes there by the name that it was called by."""
+        """The frame of `object:(symbol+offset)[address]`.
+
+        The program stands there as its argv[0], which it may have replaced since by a title ("nginx: worker process").
+        """
         match = _WHERE.fullmatch(where)
         if match is None:
             return Frame()
-        module = match[1].decode("utf-8", "surrogateescape") if match[1] else None
-        if module and module == self._heading.get(b"program"):
-            module = self._heading.get(b"path") or module
-        return Frame(module=module, address=int(match[2], 16))
+        module = None if match[1] is None else match[1].decode("utf-8", "surrogateescape")
+        path = self._heading.get(b"path")
+        if path and module is not None and self._is_program(module):
+            module = path
+        return Frame(module=module or None, address=int(match[2], 16))
+
+    def _is_program(self, module: str) -> bool:
+        return module == self._heading.get(b"program") or not (module.startswith("/") or _is_library(module))
 
     def _snapshot(self, time: float) -> Snapshot:
         snapshot = Snapshot(time, {})
@@ -236,7 +243,7 @@ class _Replay:
         """Whose log it is; where the heading does not say, the first object that is no library is the program."""
         recording, heading = self._recording, self._heading
         objects = (frame.module for frame in recording.table.frames if frame.module)
-        program = heading.get(b"path") or next((each for each in objects if ".so" not in PurePath(each).name), None)
+        program = heading.get(b"path") or next((each for each in objects if not _is_library(each)), None)
         recording.command = [program] if program else []
         recording.pid, recording.parent_pid = _pid(heading.get(b"pid")), _pid(heading.get(b"parent"))
 
@@ -258,6 +265,10 @@ class _Replay:
             limits.append(f"{self._unknown:,} frees are of blocks allocated before {since}, and could not be followed")
         if self._again:
             limits.append(f"{self._again:,} blocks were handed out again though no free of them was seen: taken as freed")
+
+
+def _is_library(module: str) -> bool:
+    return ".so" in PurePath(module).name
 
 
 def _pid(text: str | None) -> int | None:

@@ -174,6 +174,15 @@ def test_the_shim_s_heading_says_whose_log_it_is() -> None:
     assert {frame.module for frame in recording.table.frames} == {"/srv/forks"}  # which the log itself calls ./forks
 
 
+@pytest.mark.parametrize("title", ["app", "nginx: worker process", "postgres: writer /data", ""])
+def test_a_program_that_gives_itself_a_title_is_still_the_program(title: str) -> None:
+    heading = "= leakrun program app\n= leakrun path /opt/app\n"
+    library, other = "@ ./plugin.so:[0x30] + 0xc0 0x8", "@ /opt/other:[0x40] + 0xd0 0x8"
+    recording = recording_of(f"{heading}@ app:[0x10] + 0xa0 0x8\n@ {title}:[0x20] + 0xb0 0x8\n{library}\n{other}\n")
+    modules = {frame.address: frame.module for frame in recording.table.frames}
+    assert modules == {0x10: "/opt/app", 0x20: "/opt/app", 0x30: "./plugin.so", 0x40: "/opt/other"}
+
+
 def test_the_end_of_its_parent_s_line_is_no_damage_in_a_child_s_log() -> None:
     heading = "= leakrun pid 12\n= leakrun began fork\n"
     assert recording_of(f"{heading}ain+5)[0x9] - 0x77\n{PLACE} + 0xa0 0x8\n").complete
