@@ -56,7 +56,7 @@ def _refusal(target: Target, library: Path | None) -> tuple[str, str] | None:
     if elf and elf.static:
         return (
             f"{program} is statically linked: {name} can't be preloaded into it",
-            "link it dynamically (without -static) for measuring, or use --profile massif or memcheck with a dynamic build",
+            "link it dynamically (without -static) for measuring, or with the library itself",
         )
     if elf and elf.bits == 32:
         return (

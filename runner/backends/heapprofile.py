@@ -2,13 +2,13 @@
 
 import re
 import signal as signals
-import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from runner.backends import _preload
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
@@ -21,14 +21,6 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
 INSTALL = "apt-get install libgoogle-perftools4  (dnf install gperftools-libs, pacman -S gperftools, conda install gperftools)"
 # The profiler is in libtcmalloc and libtcmalloc_and_profiler, never in libtcmalloc_minimal.
 WITH_PROFILER = re.compile(r"libtcmalloc(?:_and_profiler|_debug)?\.so(?:\.\d+)*$")
-DIRECTORIES = (
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib",
-    "/opt/homebrew/lib",
-)
 BYPASSED = (
     "not one allocation went through tcmalloc: the program has a malloc of its own, or gets its memory by mmap; "
     "use --profile massif, or massif-pages"
@@ -92,8 +84,7 @@ class Heapprofile(Backend):
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         env.update({name: str(int(value)) for name, value in options.given().items() if name.isupper()})
         if not linked_in(target):
-            _refuse_what_cannot_be_preloaded(target, tool)
-            env["LD_PRELOAD"] = ":".join(filter(None, (str(tool.path), target.preload)))
+            env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
         snapshots = profile.snapshots
         dump = Trigger(
             name="dump",
@@ -165,59 +156,13 @@ def linked_in(target: Target) -> bool:
     return target.elf is not None and any(WITH_PROFILER.search(name) for name in target.elf.needed)
 
 
-def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
-    name = target.argv[0]
-    if target.setuid:
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"{name} is setuid, setgid or has capabilities: the loader ignores a preload there",
-            "measure a copy of it without those bits",
-        )
-    if target.elf and target.elf.static:
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"{name} is statically linked: libtcmalloc can't be preloaded into it",
-            "link it dynamically (without -static) for measuring, or with -ltcmalloc",
-        )
-    if target.elf and target.elf.bits == 32:
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"{name} is a 32-bit program: the 64-bit {tool.path} can't be preloaded into it",
-            "build it for 64 bits, or name a 32-bit library with --set library=PATH",
-        )
-    if target.elf and "musl" in (target.elf.interpreter or ""):
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"{name} is linked with musl: a libtcmalloc made for glibc can't be preloaded into it",
-            "build it against glibc, or use --profile memcheck",
-        )
-    if re.search(r"[\s:]", str(tool.path)):
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"the path of {tool.path} has a space or a colon in it: LD_PRELOAD can't hold it",
-            "name another with --set library=PATH, a symbolic link for one",
-        )
-
-
 @cache
 def find_library() -> Path | None:
     """The libtcmalloc with a profiler that the loader would find, or one in a directory where distributions put it."""
-    found = [
-        line.split("=>")[-1].strip() for line in _ldconfig().splitlines() if "x86-64" in line or "AArch64" in line or "=>" in line
+    usable = [
+        path for path in _preload.libraries("libtcmalloc*.so*") if WITH_PROFILER.search(path.name) and "_debug" not in path.name
     ]
-    for directory in DIRECTORIES:
-        found += [str(path) for path in sorted(Path(directory).glob("libtcmalloc*.so*"))]
-    usable = [Path(name) for name in found if WITH_PROFILER.search(name) and "_debug" not in name]
-    return min((path for path in usable if path.is_file()), key=lambda path: ("_and_" in path.name, len(path.name)), default=None)
-
-
-def _ldconfig() -> str:
-    for command in ("/sbin/ldconfig", "/usr/sbin/ldconfig", "ldconfig"):
-        try:
-            return subprocess.run([command, "-p"], capture_output=True, text=True, timeout=10, check=False).stdout
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-    return ""
+    return min(usable, key=lambda path: ("_and_" in path.name, len(path.name)), default=None)
 
 
 def library_version(library: Path) -> tuple[int, ...]:
