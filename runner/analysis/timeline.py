@@ -180,6 +180,8 @@ def unjudged(recording: Recording, line: Timeline, fewest: int, shortest: float)
 
     `fewest` snapshots are needed, over `shortest` seconds where the time is in seconds.
     """
+    if recording.growth_unseen:
+        return recording.growth_unseen
     count = line.taken
     if count == 0:
         had_totals = bool(recording.snapshots)
