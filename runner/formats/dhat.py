@@ -208,7 +208,7 @@ class _Reader:
             add_flaw(recording, f"{self._name}: its times of the peak and of the end are missing or damaged")
             peak, end = 0, 1
         sums = _sums(self._places)
-        stack_ids = [recording.table.intern(map(self._frame_of, place.frames)) for place in self._places]
+        stack_ids = self._stack_ids()
         at_peak = Snapshot(peak * factor, {}, label="t-gmax", peak=True)
         at_end = Snapshot(end * factor, {}, label="t-end")
         for snapshot, metric, column in _SHOWN:
@@ -225,9 +225,13 @@ class _Reader:
             recording.heap_summary = HeapSummary(Amount(sums[4], sums[5]), allocations=sums[1], allocated_bytes=sums[0])
         self._remark(stack_ids, sums[0])
 
-    def _frame_of(self, number: int) -> Frame:
-        """The frame of this number; one without a name where the table of frames is cut."""
-        return self._frames[number] if 0 < number < len(self._frames) else Frame()
+    def _stack_ids(self) -> list[int]:
+        """The stack of each place; a frame that the table of frames lacks, as it may be cut, has no name."""
+        table = self._recording.table
+        frame_ids = dict(enumerate(map(table.frame_id, self._frames)))
+        wanted = {number for place in self._places for number in place.frames} - frame_ids.keys()
+        frame_ids.update(dict.fromkeys(wanted, table.frame_id(Frame())) if wanted else {})
+        return [table.stack_id(tuple(map(frame_ids.__getitem__, place.frames))) for place in self._places]
 
     def _remark(self, stack_ids: list[int], total: int) -> None:
         """Say which places had memory that nobody needed, or only briefly."""
@@ -251,12 +255,11 @@ def _place(value: Any) -> _Place:
         raise _DamageError("it is damaged: a place is no group of figures")
     counts = [_count(value.get(key)) for key in _COUNTS]
     frames = value.get("fs")
-    whole = isinstance(frames, list) and all(_count(frame) is not None for frame in frames)
-    if None in counts or not whole:
+    if None in counts or not isinstance(frames, list) or not set(map(type, frames)) <= {int}:
         raise _DamageError("it is damaged: a place lacks a figure or its stack")
     read, written = _count(value.get("rb")), _count(value.get("wb"))
     accessed = (read, written) if read is not None and written is not None else None
-    return _Place(tuple(frames or ()), tuple(count or 0 for count in counts), _count(value.get("tl")), accessed)
+    return _Place(tuple(frames), tuple(count or 0 for count in counts), _count(value.get("tl")), accessed)
 
 
 def _count(value: Any) -> int | None:
