@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from runner import backends, profile, rundir, supervise
+from runner.attaching import check_attaches
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest
@@ -23,7 +24,10 @@ if TYPE_CHECKING:  # nothing that only reading needs is imported on the way to t
 
 
 class Request(NamedTuple):
-    """What the user asked to have run, once all the options are resolved. Times are seconds."""
+    """What the user asked to have run, once all the options are resolved. Times are seconds.
+
+    target   a process to attach to; None where `argv` is to be launched
+    """
 
     argv: tuple[str, ...]
     profile: Profile
@@ -35,6 +39,7 @@ class Request(NamedTuple):
     warmup: float = 0.0
     children: str = "all"
     die_with_parent: bool = False
+    target: Target | None = None
 
 
 def options_for(backend: str) -> type[ToolOptions] | None:
@@ -48,12 +53,14 @@ def load_profile(name: str, overrides: Sequence[str] = (), tool_args: Sequence[s
 
 
 def record(request: Request, progress: Callable[[supervise.Progress], None] | None = None) -> tuple[RunDirectory, Outcome]:
-    """Run the program under its profile until it ends; all that it left is in the run directory.
+    """Run the program under its profile until it ends, or attach to it; all that it left is in the run directory.
 
     Raises LeakrunError where the program can't be started or the tool can't see into it; then no directory is left behind.
     """
     backend = backends.get(request.profile.backend)
-    target = inspect(request, backend)
+    target = request.target or inspect(request, backend)
+    if target.pid is not None:
+        check_attaches(request.profile.name, backend)
     tool = probed(backend, request.profile)
     run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
     try:

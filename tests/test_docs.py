@@ -44,6 +44,7 @@ HEADINGS = {
     "doctor": "What is installed",
     "snapshot": "A run in progress",
     "stop": "A run in progress",
+    "attach": "Attach",
     "recover": "Recover a run",
 }
 
@@ -55,7 +56,8 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover"]
+    "verb",
+    ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover", "attach"],
 )
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))

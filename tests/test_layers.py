@@ -45,6 +45,7 @@ ORDER: dict[str, set[str]] = {
 }
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["moments"] = set(ORDER) - {"supervise"}
+ORDER["attaching"] = {"backends", "plan", "supervise"}
 ORDER["pipeline"] = set(ORDER)
 ORDER["recovery"] = set(ORDER) | {"live"}
 ORDER["live"] = {"rundir", "manifest", "supervise"}

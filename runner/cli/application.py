@@ -16,6 +16,7 @@ from runner.cli import words
 # In the order of --help. Each is the function of that name in the module of that name in this package.
 VERBS = (
     "run",
+    "attach",
     "snapshot",
     "stop",
     "recover",

@@ -74,7 +74,7 @@ def run(
         screen.say(warning)
     if settings.profile is None and not settings.quiet:
         screen.say("no profile was named: memcheck, which finds what is lost (`leakrun profiles` lists the others)")
-    chosen = _adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
+    chosen = adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
     request = pipeline.Request(
         argv=tuple(program),
         profile=chosen,
@@ -108,7 +108,7 @@ def exit_code(outcome: "Outcome", answer: "Answer", error_exitcode: int | None) 
     return 0
 
 
-def _adapted(profile: "Profile", settings: config.Settings) -> "Profile":
+def adapted(profile: "Profile", settings: config.Settings) -> "Profile":
     """The profile with what the command line says of snapshots and of stopping."""
     changes: dict[str, Any] = {}
     if settings.every is not None:

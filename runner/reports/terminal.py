@@ -240,7 +240,7 @@ def _leaks(leaks: Mapping[LossKind, Amount]) -> Iterable[str]:
 def _next_commands(answer: Answer, run_id: str | None, verbose: bool) -> Iterator[str]:
     """One or two things to do now."""
     top = answer.findings[0] if answer.findings else None
-    if top is not None and top.function is not None and top.line is None:
+    if top is not None and top.function is not None and top.line is None and top.module is not None:
         yield "build the program with -g to see the line"
     command = answer.run.get("command")
     if answer.verdict is Verdict.GROWING and isinstance(command, list) and command:

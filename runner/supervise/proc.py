@@ -31,7 +31,8 @@ class Stat(NamedTuple):
         return self.state == "T"
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The whole of a /proc file. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
@@ -45,7 +46,7 @@ def _read(path: str) -> bytes:
 def read_bytes(path: str) -> bytes | None:
     """The whole of a /proc file; None where it can't be read."""
     try:
-        return _read(path)
+        return read(path)
     except OSError:
         return None
 
@@ -104,7 +105,7 @@ def executable(pid: int) -> str:
 def maps(pid: int) -> bytes:
     """The text of /proc/PID/maps; empty where there is none. Raises PermissionError where it is closed to us."""
     try:
-        return _read(f"/proc/{pid}/maps")
+        return read(f"/proc/{pid}/maps")
     except PermissionError:
         raise
     except OSError:

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.plan import EventKind, Gate, SendSignal, Trigger
+from runner.plan import CopyFile, EventKind, Gate, SendSignal, Trigger
 from runner.supervise import helper, proc, signals
 from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
+from runner.supervise.copying import copy
 from runner.supervise.family import Family, Member
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
@@ -63,6 +64,7 @@ class Series:
     opened_in: str = ""  # the executable that the gate was last open in
     gate_wait: float = _FIRST_GATE
     taken: int = 0
+    cost: float = 0.0  # seconds of processor time that the last CopyFile took
     rss_mark: int | None = None
     why_closed: str = ""
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
@@ -246,6 +248,8 @@ class Snapshots:
             series.due = float("inf")
             return
         interval = snapshot_interval(trigger.every, trigger.adaptive, series.taken)
+        if trigger.share is not None:
+            interval = max(interval, series.cost / trigger.share)
         # From the time when it was due, so that delays don't add up; but never a burst for what was missed.
         series.due = max(series.due + interval, now + interval / 2)
 
@@ -349,6 +353,9 @@ class Snapshots:
             if isinstance(action, SendSignal):
                 gone = not signals.send(member.pid, action.signum, member.start_ticks)
                 return "the process is gone" if gone else ""
+            if isinstance(action, CopyFile):
+                shot.series.cost = copy(action, member.pid, shot.number, self.output.raw)
+                return ""
             shot.helper = helper.start(action, member.pid, shot.number, self.output.raw, now)
         except (OSError, ValueError) as error:
             return f"{type(error).__name__}: {error}"

@@ -110,7 +110,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LEAKRUN_")}
         command = [*COMMAND, *map(str, words)]
         if words[0] != "recover":
-            command[len(COMMAND) : len(COMMAND)] = ["run", "-o", str(tmp_path / name)]
+            place = len(COMMAND) + (words[0] == "attach")
+            command[place:place] = [*(["run"] if words[0] != "attach" else []), "-o", str(tmp_path / name)]
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": clean} | popen
         one = Running(subprocess.Popen(command, **popen), tmp_path / name)
         started.append(one)

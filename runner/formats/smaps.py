@@ -1,0 +1,197 @@
+"""/proc/PID/smaps, saved: what each mapping of a process holds in memory (proc(5)). One file is one snapshot.
+
+Mappings are grouped by kind, and each group stands as one frame: [heap], the arenas of malloc, each library's data, each name of
+[anon:NAME], shared memory, files, and all other anonymous memory. A group's live bytes are those that only the process keeps
+in being: resident anonymous pages, pages of shared mappings, and what is swapped out; pages of files that the kernel may drop
+are in the snapshot's rss alone. Stacks are counted apart, as Metric.STACK_BYTES.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.model import Column, FindingKind, Frame, Metric, Recording, Snapshot, TimeUnit
+
+FORMAT = "a saved /proc/PID/smaps"
+
+HEAP, ARENAS, ANONYMOUS, SHARED = "[heap]", "[malloc arenas]", "[anonymous mappings]", "[shared memory]"
+_HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ \d+ *(.*)")
+_FIELD = re.compile(rb"(Size|Rss|Pss|Anonymous|Swap|VmFlags): *(?:(\d+) kB)?")
+_SERIES = re.compile(r"(.*?)[._-](\d+)(\.(?:txt|smaps))?$")
+_ARENA = 64 << 20  # bytes: a malloc arena of glibc lies in a reserve of that size and alignment
+_LARGEST_GUARD = 1 << 20  # bytes: what lies below a thread's stack; the reserve behind an arena is larger
+_SMALLEST_STACK = 16 << 10  # bytes of address space: PTHREAD_STACK_MIN
+_DELETED = " (deleted)"
+_LIMITS = [
+    "pages that were mapped and never touched are not counted, nor are pages of files that the kernel can drop",
+    "this is what the kernel sees: which kind of memory grows, not which code asked for it",
+]
+
+
+@dataclass(slots=True)
+class _Mapping:
+    start: int
+    end: int
+    writable: bool
+    executable: bool
+    shared: bool
+    path: str
+    kilobytes: dict[bytes, int] = field(default_factory=dict)
+    whole: bool = False  # the line that ends it was there
+    inaccessible: bool = False
+
+    def bytes_of(self, name: bytes) -> int:
+        return self.kilobytes.get(name, 0) * 1024
+
+    def held(self) -> int:
+        """Bytes that only this process, or those that share a mapping that can be written, keep in being."""
+        return self.bytes_of(b"Rss" if self.shared and self.writable else b"Anonymous") + self.bytes_of(b"Swap")
+
+
+def sniff(head: bytes) -> bool:
+    """A mapping's line, and its Rss some lines below it."""
+    return _HEAD.match(head) is not None and re.search(rb"^Rss: +\d+ kB$", head, re.MULTILINE) is not None
+
+
+def series_of(name: str) -> tuple[str, int] | None:
+    """smaps.4711.0003 is number 3 of smaps.4711."""
+    named = _SERIES.fullmatch(name)
+    return (named[1] + (named[3] or ""), int(named[2])) if named else None
+
+
+def read(stream: BinaryIO, name: str) -> Recording:
+    """One file: what each group holds at that moment."""
+    recording = _recording(TimeUnit.SNAPSHOTS)
+    _add(recording, stream, name, 0.0)
+    return recording
+
+
+def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
+    """Files of one process in the order of time; times in seconds since the start, None where they are not known."""
+    found = list(files)
+    timed = all(time is not None for _, time in found)
+    recording = _recording(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
+    for number, (path, time) in enumerate(found):
+        with path.open("rb") as stream:
+            _add(recording, stream, path.name, float(number) if time is None or not timed else time)
+    return recording
+
+
+def _recording(unit: TimeUnit) -> Recording:
+    return Recording("pmap", time_unit=unit, growth_kind=FindingKind.MAPPING_GROWTH, limits=list(_LIMITS))
+
+
+def _add(recording: Recording, stream: BinaryIO, name: str, time: float) -> None:
+    """One more snapshot. A file that is cut keeps the mappings that are whole, as a flaw."""
+    mappings = list(_mappings(stream))
+    if not mappings:
+        _flaw(recording, f"{name} holds no mappings")
+        return
+    if not mappings[-1].whole and (len(mappings) == 1 or mappings[0].whole):
+        _flaw(recording, f"{name} is cut: its last mapping is not whole")
+        mappings.pop()
+    live: dict[str, int] = defaultdict(int)
+    stack = 0
+    for group, mapping in _grouped(mappings):
+        if group is None:
+            stack += mapping.held()
+        else:
+            live[group] += mapping.held()
+    kept = {group: amount for group, amount in live.items() if amount}
+    ids = [recording.table.intern([Frame(signature=group)]) for group in kept]
+    totals = {
+        Metric.LIVE_BYTES: sum(kept.values()),
+        Metric.STACK_BYTES: stack,
+        Metric.RSS_BYTES: sum(mapping.bytes_of(b"Rss") for mapping in mappings),
+        Metric.PSS_BYTES: sum(mapping.bytes_of(b"Pss") for mapping in mappings),
+        Metric.MAPPED_BYTES: sum(mapping.bytes_of(b"Size") for mapping in mappings),
+    }
+    column = Column(ids, kept.values())
+    recording.snapshots.append(Snapshot(time, totals, {Metric.LIVE_BYTES: column}, label=name))
+
+
+def _flaw(recording: Recording, text: str) -> None:
+    recording.complete = False
+    recording.flaws.append(text)
+
+
+def _mappings(stream: BinaryIO) -> Iterator[_Mapping]:
+    current: _Mapping | None = None
+    for line in stream:
+        amount = _FIELD.match(line)
+        if amount is not None:
+            if current is not None and line.endswith(b"\n"):
+                current.whole = current.whole or amount[1] == b"VmFlags"
+                current.kilobytes[amount[1]] = int(amount[2] or 0)
+            continue
+        head = _HEAD.match(line)
+        if head is None:
+            continue
+        if current is not None:
+            yield current
+        path = head[7].decode("utf-8", "surrogateescape").strip().replace("\\012", "\n")
+        current = _Mapping(int(head[1], 16), int(head[2], 16), head[4] == b"w", head[5] == b"x", head[6] == b"s", path)
+        current.inaccessible = head[3] + head[4] + head[5] == b"---"
+    if current is not None:
+        yield current
+
+
+def _grouped(mappings: list[_Mapping]) -> Iterator[tuple[str | None, _Mapping]]:
+    """Each mapping with its group; None for a stack."""
+    code = {mapping.path for mapping in mappings if mapping.executable and mapping.path.startswith("/")}
+    file, before = "", None
+    for number, mapping in enumerate(mappings):
+        after = mappings[number + 1] if number + 1 < len(mappings) else None
+        adjacent = before is not None and before.end == mapping.start
+        if mapping.path.startswith("/"):
+            file = mapping.path
+        elif not adjacent or mapping.path:
+            file = ""
+        if file in code and not mapping.shared:
+            yield f"{_name(file)} data", mapping  # its .bss is an anonymous mapping right behind it
+        elif mapping.path:
+            yield _named(mapping), mapping
+        elif _is_arena(mapping, after):
+            yield ARENAS, mapping
+        elif _is_stack(mapping, before if adjacent else None):
+            yield None, mapping
+        else:
+            yield SHARED if mapping.shared else ANONYMOUS, mapping
+        before = mapping
+
+
+def _name(path: str) -> str:
+    return path.removesuffix(_DELETED).rpartition("/")[2]
+
+
+def _named(mapping: _Mapping) -> str | None:
+    path = mapping.path
+    if path == "[stack]" or path.startswith(("[stack:", "[anon: glibc: pthread stack")):
+        return None
+    if path.startswith("[anon: glibc: malloc arena"):
+        return ARENAS
+    if path.startswith("[anon: glibc: malloc"):
+        return ANONYMOUS
+    if path.startswith("["):
+        return path
+    shared = path.startswith(("/dev/shm/", "/memfd:", "/SYSV", "/dev/zero", "/dev/udmabuf", "/i915"))
+    return f"{SHARED} {_name(path)}" if shared else f"file {path.removesuffix(_DELETED)}"
+
+
+def _is_arena(mapping: _Mapping, after: _Mapping | None) -> bool:
+    """A malloc arena begins at a multiple of its size, and the rest of its reserve lies behind it, untouched."""
+    if not mapping.writable or mapping.start % _ARENA or mapping.shared:
+        return False
+    if mapping.end - mapping.start == _ARENA:
+        return True
+    return after is not None and after.start == mapping.end and after.inaccessible and after.end % _ARENA == 0
+
+
+def _is_stack(mapping: _Mapping, below: _Mapping | None) -> bool:
+    """A thread's stack has a guard below it: a small mapping that nobody may touch."""
+    if below is None or not below.inaccessible or below.path or not mapping.writable or mapping.shared:
+        return False
+    return below.end - below.start <= _LARGEST_GUARD and mapping.end - mapping.start >= _SMALLEST_STACK

@@ -1,0 +1,89 @@
+"""smaps: the kinds of memory of a program that has some of each, and files that are not whole. See tests/golden/smaps too."""
+
+import io
+import subprocess
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.formats import recognise, smaps
+from runner.model import Metric, Recording, check_valid
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "smaps" / "kinds"
+WHOLE = (GOLDEN / "kinds.smaps").read_bytes()
+
+
+def read(content: bytes) -> Recording:
+    return smaps.read(io.BytesIO(content), "smaps")
+
+
+def held(recording: Recording) -> dict[str | None, int]:
+    column = recording.snapshots[-1].columns[Metric.LIVE_BYTES]
+    return {recording.table.frames_of(stack)[0].signature: amount for stack, amount in column.items()}
+
+
+def test_each_kind_holds_what_a_running_program_put_there(tmp_path: Path) -> None:
+    program = tmp_path / "kinds"
+    subprocess.run(["gcc", "-g", "-O0", "-pthread", "-o", program, GOLDEN / "kinds.c"], check=True)
+    with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"up\n"
+        content = Path(f"/proc/{process.pid}/smaps").read_bytes()
+        process.kill()
+    kinds, totals = held(read(content)), read(content).snapshots[0].totals
+    put = {
+        "kinds data": 300,
+        smaps.HEAP: 600,
+        smaps.ARENAS: 500,
+        smaps.ANONYMOUS: 700,
+        f"{smaps.SHARED} memfd:pages": 800,
+    }
+    for kind, kilobytes in put.items():
+        assert kilobytes * 1024 <= kinds[kind] <= (kilobytes + 40) * 1024, kind
+    assert 400 * 1024 <= totals[Metric.STACK_BYTES] <= 460 * 1024
+    assert totals[Metric.MAPPED_BYTES] > totals[Metric.RSS_BYTES] >= totals[Metric.PSS_BYTES]
+
+
+def test_maps_without_figures_is_another_format() -> None:
+    assert recognise(Path("/proc/self/maps").read_bytes()) is not smaps
+    assert recognise(WHOLE[: 64 * 1024]) is smaps
+
+
+def test_of_a_file_that_is_cut_what_is_whole_is_kept() -> None:
+    cut = read(WHOLE[: len(WHOLE) // 2])
+    assert not cut.complete and "is cut" in cut.flaws[0]
+    assert 0 < cut.snapshots[0].totals[Metric.RSS_BYTES] < read(WHOLE).snapshots[0].totals[Metric.RSS_BYTES]
+    nothing = read(b"")
+    assert not nothing.complete and nothing.snapshots == []
+
+
+def test_files_of_one_process_are_a_series(tmp_path: Path) -> None:
+    assert smaps.series_of("smaps.4711.0003") == ("smaps.4711", 3)
+    assert smaps.series_of("smaps") is None
+    paths = [tmp_path / f"smaps.4711.{number}" for number in (1, 2)]
+    for path in paths:
+        path.write_bytes(WHOLE)
+    series = smaps.read_series((path, time) for path, time in zip(paths, (0.5, 1.5), strict=True))
+    check_valid(series)
+    assert [snapshot.time for snapshot in series.snapshots] == [0.5, 1.5]
+
+
+@given(st.integers(0, len(WHOLE)), st.binary(max_size=40), st.integers(0, 2000))
+def test_whatever_is_damaged_gives_a_valid_recording(at: int, noise: bytes, gap: int) -> None:
+    check_valid(read(WHOLE[:at] + noise + WHOLE[at + gap :]))
+
+
+def test_names_of_the_kernel_are_kept() -> None:
+    head = b"7f0000000000-7f0000100000 rw-p 00000000 00:00 0 "
+    body = b"\nSize: 1024 kB\nRss: 1024 kB\nAnonymous: 1024 kB\nVmFlags: rd wr\n"
+    named = {
+        b"[anon:cache]": "[anon:cache]",
+        b"[anon: glibc: malloc arena]": smaps.ARENAS,
+        b"/dev/shm/queue": f"{smaps.SHARED} queue",
+        b"/srv/data base.db (deleted)": "file /srv/data base.db",
+        b"": smaps.ANONYMOUS,
+    }
+    for path, kind in named.items():
+        assert held(read(head + path + body)) == {kind: 1 << 20}
+    stack = read(head + b"[anon: glibc: pthread stack: 17]" + body)
+    assert stack.snapshots[0].totals[Metric.STACK_BYTES] == 1 << 20 and held(stack) == {}
