@@ -50,11 +50,17 @@ def timeline(recording: Recording, warmup: float) -> Timeline:
     times = np.array([time for time, _ in detailed], dtype=float)
     kept = detailed[: before_exit(times, totals)]
     if recording.on_change:
-        kept = _held(recording, kept)
+        kept = _held(recording, _from_first_block(kept))
     warm = [(time, snapshot) for time, snapshot in kept if time >= start]
     taken = len({id(snapshot) for _, snapshot in warm})
     until = recording.snapshots[-1].time if recording.snapshots else 0.0
     return Timeline([snapshot for _, snapshot in warm], np.array([time for time, _ in warm], dtype=float), taken, until)
+
+
+def _from_first_block(kept: list[tuple[float, Snapshot]]) -> list[tuple[float, Snapshot]]:
+    """Without the time before the first block: the tool's own start-up, which can be long, is none of the program's."""
+    first = next((number for number, (_, snapshot) in enumerate(kept) if live_total(snapshot)), 0)
+    return kept[first:]
 
 
 def _held(recording: Recording, kept: list[tuple[float, Snapshot]]) -> list[tuple[float, Snapshot]]:

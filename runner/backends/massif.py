@@ -1,5 +1,6 @@
 """massif: what lives on the heap over time, by stack; with options also the stacks, or whole pages."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
 
 YesNo = _valgrind.YesNo
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
+_STAMP = rb"(?m)^==(\d+):(\d\d):(\d\d):(\d\d)\.(\d{3}) \d+=="  # days:hours:minutes:seconds
 
 
 class MassifOptions(_valgrind.ValgrindOptions):
@@ -50,7 +52,7 @@ class Massif(Backend):
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """One file for each process at its end, and the whole timeline so far through vgdb at the profile's interval."""
         place = _valgrind.escaped(out)
-        output = [f"--massif-out-file={place}/massif.%p.out", f"--log-file={place}/valgrind.%p.log"]
+        output = [f"--massif-out-file={place}/massif.%p.out", f"--log-file={place}/valgrind.%p.log", "--time-stamp=yes"]
         name = "massif.{pid}.{n}.checkpoint"
         timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile)
         return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)
@@ -62,7 +64,8 @@ class Massif(Backend):
             by_pid[_valgrind.pid_of(path)].append(path)
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
         for recording in recordings:
-            recording.end = _lifetime(recording, outcome)
+            recording.end = _end(recording, out / f"valgrind.{recording.pid}.log", outcome)
+        _forgive_idle(recordings)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
 
     def renditions(self, out: Path) -> list[RunCommand]:
@@ -74,12 +77,29 @@ class Massif(Backend):
         ]
 
 
-def _lifetime(recording: "Recording", outcome: Outcome) -> float | None:
-    """Seconds that the process lived, where massif's time is in seconds and its end was seen."""
+def _forgive_idle(recordings: "list[Recording]") -> None:
+    """A process without an allocation is no flaw where massif saw those of another: a master that only forks, a client."""
+    from runner.formats.massif import NO_ALLOCATION
+
+    if any(snapshot.totals.get(Metric.LIVE_BYTES) for recording in recordings for snapshot in recording.snapshots):
+        for recording in recordings:
+            recording.flaws = [flaw for flaw in recording.flaws if flaw != NO_ALLOCATION]
+
+
+def _end(recording: "Recording", log: Path, outcome: Outcome) -> float | None:
+    """When the process ended, on the clock of massif's snapshots: valgrind stamps the line that it logs before massif writes.
+
+    Without a stamp (runs of older versions) how long it lived, valgrind's start-up and massif's writing included. None where
+    massif's time is not in seconds.
+    """
     from runner.model import TimeUnit
 
     if recording.time_unit is not TimeUnit.SECONDS:
         return None
+    stamps = re.findall(_STAMP, log.read_bytes()) if log.is_file() else []
+    if stamps:
+        days, hours, minutes, seconds, milliseconds = map(int, stamps[-1])
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds + milliseconds / 1000
     if recording.pid == outcome.pid:
         return outcome.seconds
     return next(

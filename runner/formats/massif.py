@@ -16,6 +16,7 @@ from runner.model import BELOW_THRESHOLD, Column, FindingKind, Metric, Recording
 
 FORMAT = "massif.out"
 
+NO_ALLOCATION = "massif saw no allocation: is the program static, or does it bring an allocator of its own?"
 _SEPARATOR = b"#-----------"
 _SEPARATOR_ROW = _SEPARATOR + b"\n"
 _HEAD = re.compile(rb"(desc: .*\n)+cmd: .*\ntime_unit: (i|ms|B)$", re.MULTILINE)
@@ -263,7 +264,7 @@ class _Reader:
             self._drop(Metric.LIVE_BYTES)
             self._drop(Metric.HEAP_EXTRA_BYTES)
         elif not any(snapshot.totals.get(Metric.LIVE_BYTES) for snapshot in recording.snapshots):
-            recording.flaws.append("massif saw no allocation: is the program static, or does it bring an allocator of its own?")
+            recording.flaws.append(NO_ALLOCATION)
         if not any(snapshot.totals.get(Metric.STACK_BYTES) for snapshot in recording.snapshots):
             self._drop(Metric.STACK_BYTES)
         if any(len(stack) >= self._depth for stack in recording.table.stacks):

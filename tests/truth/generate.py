@@ -114,6 +114,7 @@ def _numbers(rng: random.Random, shape: str, *, leaks: bool) -> dict[str, int]:
     return {
         "size": size,
         "few": rng.randint(3, 9),
+        "some": rng.randint(20, 90),
         "many": rng.randint(20, 400),
         "fraction": rng.randint(15, 70),
         "start": rng.randint(2, 30),

@@ -4,7 +4,7 @@ struct $page {
     char *data;
 };
 
-static struct $page $pages[$many];
+static struct $page $pages[$some];
 static long $turn;
 
 static void $load(struct $page *page, long key) {
@@ -16,6 +16,6 @@ static void $load(struct $page *page, long key) {
 
 void $op(long i, double passed) {
     (void)passed;
-    $load(&$pages[$turn++ % $many], i);
-    $load(&$pages[(unsigned long)i * 2654435761u % $many], i);
+    $load(&$pages[$turn++ % $some], i);
+    $load(&$pages[(unsigned long)i * 2654435761u % $some], i);
 }

@@ -19,6 +19,6 @@ private:
     std::unordered_map<long, std::list<std::pair<long, std::string>>::iterator> index_;
 };
 
-static $Lru $lru($many);
+static $Lru $lru($some);
 
-void $op(long i, double) { $lru.$put(i * 2654435761u % ($many * 2), std::string($size, 'l')); }
+void $op(long i, double) { $lru.$put(i * 2654435761u % ($some * 2), std::string($size, 'l')); }

@@ -2,6 +2,6 @@ static std::vector<char> $collected;
 
 void $op(long i, double) {
     $collected.insert($collected.end(), $size, 'c');
-    if (i % ($many / 2 + 5) == 0)
+    if (i % ($some + 5) == 0)
         std::vector<char>().swap($collected);
 }

@@ -1,0 +1,41 @@
+"""massif's own clock and its idle processes, with the real tool."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leakrun_command import answer, leakrun
+
+pytestmark = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
+
+
+def built(tmp_path: Path, body: str) -> Path:
+    source = tmp_path / "app.c"
+    source.write_text(f"#include <stdlib.h>\n#include <sys/wait.h>\n#include <unistd.h>\n{body}")
+    subprocess.run(["gcc", "-g", "-O0", "-o", tmp_path / "app", source], check=True, timeout=60)
+    return tmp_path / "app"
+
+
+def test_a_program_that_allocates_once_and_then_waits_is_clean(tmp_path: Path) -> None:
+    app = built(tmp_path, "int main(void) { char *kept = malloc(50000); kept[0] = 1; sleep(2); return kept[0] - 1; }")
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
+    assert answer(tmp_path / "run")["verdict"] == "clean"
+
+
+def test_a_master_that_only_forks_is_no_reason_to_doubt(tmp_path: Path) -> None:
+    worker = "for (int i = 0; i < 100; i++) { free(malloc(1000 + i)); usleep(15000); } return 0;"
+    app = built(tmp_path, f"int main(void) {{ if (fork() == 0) {{ {worker} }} while (wait(NULL) > 0) continue; return 0; }}")
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
+    said = answer(tmp_path / "run")
+    assert said["verdict"] == "clean", said["reasons"]
+    assert any("allocated nothing" in note["text"] for note in said["notes"])
+
+
+def test_a_program_that_allocates_nothing_at_all_is_not_called_clean(tmp_path: Path) -> None:
+    app = built(tmp_path, "int main(void) { sleep(2); return 0; }")
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
+    said = answer(tmp_path / "run")
+    assert said["verdict"] == "inconclusive"
+    assert "saw no allocation" in said["reasons"][0]
