@@ -29,7 +29,7 @@ class ElfFacts(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What is measured: a command to launch, or a process that runs already.
+    """What is measured: a command to launch.
 
     argv        as the user typed it
     executable  the file that will run, absolute; for a script, its interpreter
@@ -38,7 +38,6 @@ class Target(NamedTuple):
     env         set for the program by the user
     preload     LD_PRELOAD as the program would get it
     marks       those of the backend's marks that the executable's bytes hold
-    pid         attach to this process; argv and executable are what it runs
     """
 
     argv: tuple[str, ...]
@@ -50,7 +49,6 @@ class Target(NamedTuple):
     env: tuple[tuple[str, str], ...] = ()
     preload: str = ""
     marks: frozenset[bytes] = frozenset()
-    pid: int | None = None
 
 
 class ToolStatus(NamedTuple):
@@ -88,14 +86,7 @@ class RunCommand(NamedTuple):
     stdout: str | None = None
 
 
-class CopyFile(NamedTuple):
-    """Copy a file that the kernel writes as it is read, `source`, to `to`, a path in raw/."""
-
-    source: str
-    to: str
-
-
-Action = SendSignal | RunCommand | CopyFile
+Action = SendSignal | RunCommand
 
 
 class Gate(NamedTuple):
@@ -135,7 +126,6 @@ class Trigger(NamedTuple):
     every      seconds between two snapshots; None for none on a timer
     adaptive   start denser than `every` and grow sparser as the run grows long
     rss_step   a snapshot for each that many bytes that the process's rss grows
-    share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
     retries    how often an unproven action is repeated, each waited for `patience` seconds
     """
@@ -151,7 +141,6 @@ class Trigger(NamedTuple):
     on_request: bool = True
     retries: int = 2
     patience: float = 5.0
-    share: float | None = None
 
 
 class StopPlan(NamedTuple):
@@ -170,6 +159,7 @@ class LaunchPlan(NamedTuple):
     litter     globs below raw/: what the tool leaves behind and nobody needs
     loaded     text that shows in a path of /proc/PID/maps when the tool is really in the process; None where `outputs` prove it
     pid        attach to this process and launch nothing; argv is empty then
+    tool_words what stands before the program's own words in `argv`, and on the command lines of its children too
     children   whose snapshots are taken beside the main process's: all, none, or those of processes that are called so
     """
 
@@ -183,6 +173,7 @@ class LaunchPlan(NamedTuple):
     litter: tuple[str, ...] = ()
     loaded: str | None = None
     children: str = "all"
+    tool_words: tuple[str, ...] = ()
     pid: int | None = None
     die_with_parent: bool = False  # the program gets the stop signal when leakrun dies, whatever it dies of
 

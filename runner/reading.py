@@ -20,10 +20,11 @@ from runner.rundir import RunDirectory
 from runner.symbols.resolve import resolve
 from runner.symbols.store import Names, load_names, save_names
 
-NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
-MOST_NAMED = 5
 # Ends that nobody asked for: what the tool wrote then may be less than it would have written.
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
+SURELY_SEEN = 1.0  # seconds: in a process that lived for longer the tool would have been seen, were it there
+MOST_NAMED = 5
 
 
 LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
@@ -219,7 +220,13 @@ def _unrecorded(
     """
     wanted, tool = children or manifest.get("children") or "all", manifest.get("loaded") or manifest.get("backend")
     recorded = {each.pid for each in recordings} | tools
-    silent = [each for each in outcome.processes if each.pid not in recorded and _is_wanted(each.pid, each.name, outcome, wanted)]
+    blind = {each.pid for each in recordings if not _has_figures(each)} if manifest.get("loaded") else set()
+    heard = [each for each in outcome.processes if _is_wanted(each.pid, each.name, outcome, wanted)]
+    silent = [
+        each
+        for each in heard
+        if each.pid not in recorded or (each.pid in blind and not each.loaded and _lived(each, outcome) >= SURELY_SEEN)
+    ]
     long = [each for each in silent if _lived(each, outcome) >= NOTABLE * outcome.seconds]
     doubts = [
         f"process {each.pid} ({each.name}) left no recording that is surely its own"
@@ -232,6 +239,11 @@ def _unrecorded(
     brief = len(silent) - len(long)
     limits = [f"{brief} processes that ran briefly left no recording"] if brief else []
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
+
+
+def _has_figures(recording: Recording) -> bool:
+    """Something was allocated, as far as the tool says."""
+    return bool(recording.losses) or any(any(snapshot.totals.values()) for snapshot in recording.snapshots)
 
 
 def _lived(process: ProcessOutcome, outcome: Outcome) -> float:
@@ -337,4 +349,3 @@ def seen_by(answer: Answer) -> frozenset[str]:
             backend = backends.get(tool)
             kinds |= {kind.value for kind in backend.sees} | ({"errors"} if backend.defects else set())
     return frozenset(kinds)
-

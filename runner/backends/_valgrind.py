@@ -108,7 +108,8 @@ def plan(
         stop=profile.stop_plan(),
         outputs=(pattern,),
         litter=("vgdb-*",),
-        loaded=f"{tool_name}-",  # valgrind maps its tool, e.g. .../memcheck-amd64-linux
+        loaded=f"vgpreload_{tool_name}",  # what replaces malloc: in a static program valgrind runs, and this is not there
+        tool_words=tuple(argv[: len(argv) - len(target.argv)]),
     )
 
 

@@ -71,6 +71,7 @@ class Family:
     usage: Usage = field(default_factory=Usage)
     own_peak: int = 0
     unlisted: int = 0
+    tool_words: tuple[str, ...] = ()
     adopted: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -124,7 +125,7 @@ class Family:
     def _add(self, pid: int, parent: int, stat: proc.Stat, now: float) -> Member:
         known = next((each for each in self.records if (each.pid, each.start_ticks) == (pid, stat.start_ticks)), None)
         parent = parent or stat.parent_pid
-        record = known or ProcessOutcome(pid, parent, proc.command(pid), started=round(now, 3), start_ticks=stat.start_ticks)
+        record = known or ProcessOutcome(pid, parent, self._command(pid), started=round(now, 3), start_ticks=stat.start_ticks)
         member = Member(record, stat.start_ticks, stat.session, found=now)
         self.members[pid] = member
         if known is not None:
@@ -147,9 +148,14 @@ class Family:
                 member.record.loaded = False  # exec: what the last program had loaded says nothing of this one
                 member.found, member.maps_read = now, 0
             member.executable = executable
-            member.record.command = proc.command(member.pid) or member.record.command
+            member.record.command = self._command(member.pid) or member.record.command
         if young or (self.loaded is not None and not member.record.loaded and member.maps_read < 20):
             self.read_maps(member)
+
+    def _command(self, pid: int) -> list[str]:
+        """Its command line without what the tool put before it."""
+        words, before = proc.command(pid), len(self.tool_words)
+        return words[before:] if before and words[1:before] == list(self.tool_words[1:]) and words[before:] else words
 
     def read_maps(self, member: Member) -> bool:
         """Read its maps, and see whether the tool is there. False where they can't be read or it has none left."""
@@ -162,7 +168,9 @@ class Family:
         if not text:
             return False
         member.maps_text = text
-        member.record.loaded = member.record.loaded or self._is_loaded(text)
+        # As it is now: under a tool that is the executable itself another program may run.
+        member.record.loaded = self._is_loaded(text)
+        member.record.command = self._command(member.pid) or member.record.command
         return True
 
     def watch_loading(self) -> bytes:

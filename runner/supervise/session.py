@@ -78,7 +78,7 @@ class _Session:
         self.maps = MapsKeeper(places.maps)
         self.sampler = Sampler(places.samples)
         self.inbox = requests.Inbox(places.requests)
-        self.family = Family(0, plan.loaded, self.timeline)
+        self.family = Family(0, plan.loaded, self.timeline, tool_words=plan.tool_words)
         self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children)
         self.ending = Ending(
             plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look, lets_go=plan.pid is not None
