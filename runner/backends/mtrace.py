@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from runner.backends import _shim
+from runner.backends import _preload, _shim
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
@@ -41,7 +41,7 @@ class Mtrace(Backend):
         version = glibc_version()
         if not version:
             return ToolStatus("glibc (this system has another C library)", None, install="use --profile memcheck")
-        if version >= SPLIT and not any(Path(directory, DEBUG_LIBRARY).exists() for directory in DIRECTORIES):
+        if version >= SPLIT and not _has_debug_library():
             return ToolStatus(
                 DEBUG_LIBRARY, None, version, install="apt-get install libc6  (dnf install glibc-utils, pacman -S glibc)"
             )
@@ -59,11 +59,10 @@ class Mtrace(Backend):
                 "leave out `args` and --tool-arg",
             )
         _refuse_what_cannot_be_preloaded(target, tool)
-        libraries = [DEBUG_LIBRARY] if tool.version >= SPLIT else []
+        tracing = DEBUG_LIBRARY if tool.version >= SPLIT else ""
         env: dict[str, str | None] = dict(profile.env)
-        env["LD_PRELOAD"] = ":".join(
-            filter(None, (str(tool.path), *libraries, target.preload))
-        )  # the shim first: it replaces muntrace()
+        # The shim comes first: it takes muntrace()'s place.
+        env["LD_PRELOAD"] = ":".join(filter(None, (str(tool.path), tracing, target.preload)))
         env["LEAKRUN_MTRACE"] = str(out)
         return LaunchPlan(
             argv=target.argv,
@@ -123,6 +122,13 @@ def glibc_version() -> tuple[int, ...]:
     except (ValueError, OSError):
         return ()
     return (int(named[1]), int(named[2])) if named else ()
+
+
+def _has_debug_library() -> bool:
+    """Whether it is where distributions put it, or where the loader says."""
+    if any(Path(directory, DEBUG_LIBRARY).exists() for directory in DIRECTORIES):
+        return True
+    return next(_preload.libraries(DEBUG_LIBRARY), None) is not None
 
 
 def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
