@@ -29,7 +29,7 @@ class ElfFacts(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What is measured: a command to launch.
+    """What is measured: a command to launch, or a process that runs already.
 
     argv        as the user typed it
     executable  the file that will run, absolute; for a script, its interpreter
@@ -38,6 +38,7 @@ class Target(NamedTuple):
     env         set for the program by the user
     preload     LD_PRELOAD as the program would get it
     marks       those of the backend's marks that the executable's bytes hold
+    pid         attach to this process; argv and executable are what it runs
     """
 
     argv: tuple[str, ...]
@@ -49,6 +50,7 @@ class Target(NamedTuple):
     env: tuple[tuple[str, str], ...] = ()
     preload: str = ""
     marks: frozenset[bytes] = frozenset()
+    pid: int | None = None
 
 
 class ToolStatus(NamedTuple):
@@ -86,7 +88,14 @@ class RunCommand(NamedTuple):
     stdout: str | None = None
 
 
-Action = SendSignal | RunCommand
+class CopyFile(NamedTuple):
+    """Copy a file that the kernel writes as it is read, `source`, to `to`, a path in raw/."""
+
+    source: str
+    to: str
+
+
+Action = SendSignal | RunCommand | CopyFile
 
 
 class Gate(NamedTuple):
@@ -126,6 +135,7 @@ class Trigger(NamedTuple):
     every      seconds between two snapshots; None for none on a timer
     adaptive   start denser than `every` and grow sparser as the run grows long
     rss_step   a snapshot for each that many bytes that the process's rss grows
+    share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
     retries    how often an unproven action is repeated, each waited for `patience` seconds
     """
@@ -141,6 +151,7 @@ class Trigger(NamedTuple):
     on_request: bool = True
     retries: int = 2
     patience: float = 5.0
+    share: float | None = None
 
 
 class StopPlan(NamedTuple):
