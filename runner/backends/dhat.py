@@ -25,7 +25,7 @@ class Dhat(Backend):
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees: ClassVar[frozenset[FindingKind]] = frozenset()  # two moments tell no growth, and it follows no pointers
     triggers = False
-    cost = "20 to 60 times slower"
+    cost = "10 to 60 times slower"
     Options: ClassVar[type[ToolOptions]] = DhatOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -33,7 +33,7 @@ class Mtrace(Backend):
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees = frozenset({FindingKind.GROWING})
     triggers = False  # the log has every event
-    cost = "2 to 6 times slower, and a line of log for each malloc and free"
+    cost = "1.2 to 6 times slower, and a line of log for each malloc and free"
     Options: ClassVar[type[ToolOptions]] = MtraceOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:
