@@ -61,6 +61,7 @@ _ALLOCATOR_NAMES = re.compile(
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
       | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
+      | (?:_rjem_)?je_(?:prof|arena|tcache|tsd|large|malloc|calloc|realloc)\w*$ | prof_backtrace_impl$
       | _Zn[wa][mj] | _Zd[la]Pv
       | _start$ | _init$ | _dl_\w+ | _IO_\w+ | _nl_\w+ | dl_(?:main|open_worker\w*)$ | call_init$ | start_thread$ | clone3?$""",
     re.VERBOSE,

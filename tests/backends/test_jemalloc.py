@@ -15,6 +15,7 @@ from tests.examples_truth import Example, all_examples, build
 from tests.leakrun_command import answer, leakrun
 
 LIBRARY = next((path for path in sorted(Path("/usr/lib").glob("*/libjemalloc.so.2"))), None)
+ARCHIVE = next((path for path in sorted(Path("/usr/lib").glob("*/libjemalloc.a"))), None)
 
 pytestmark = [
     pytest.mark.skipif(LIBRARY is None or not shutil.which("gdb"), reason="needs libjemalloc2 and gdb"),
@@ -177,6 +178,15 @@ def test_a_program_that_only_allocates_survives_being_called_into(extra: int, tm
 
 def test_a_program_that_is_linked_with_it_is_not_preloaded(tmp_path: Path) -> None:
     grows = compiled(tmp_path, "linked", GROWS, LIBRARY)
+    assert leakrun("-p", "jemalloc", "-o", tmp_path / "run", grows, 500, 2000).returncode == 0
+    assert "LD_PRELOAD" not in manifest(tmp_path / "run")["environment"]
+    assert site(answer(tmp_path / "run")) == ("growing", "keep", 8)
+
+
+@pytest.mark.skipif(ARCHIVE is None, reason="needs libjemalloc-dev")
+def test_a_program_that_has_it_inside_is_left_as_it_is(tmp_path: Path) -> None:
+    whole = ("-Wl,--whole-archive", ARCHIVE, "-Wl,--no-whole-archive", "-ldl", "-lm", "-lstdc++")
+    grows = compiled(tmp_path, "inside", GROWS, *whole)
     assert leakrun("-p", "jemalloc", "-o", tmp_path / "run", grows, 500, 2000).returncode == 0
     assert "LD_PRELOAD" not in manifest(tmp_path / "run")["environment"]
     assert site(answer(tmp_path / "run")) == ("growing", "keep", 8)
