@@ -104,6 +104,7 @@ def manifest_of(
         "process": {"pid": outcome.pid, "start_ticks": main.start_ticks if main else 0, "boot_id": outcome.boot_id},
         "started_at": outcome.started_at,
         "seconds": outcome.seconds,
+        "ready": outcome.ready,
         "exit": {
             "code": outcome.code,
             "signal": outcome.signum,
@@ -154,6 +155,7 @@ def outcome_of(manifest: Manifest) -> Outcome:
             signum=manifest["exit"]["signal"],
             stopped_by=manifest["exit"]["stopped_by"],
             by_tool=bool(manifest["exit"].get("by_tool")),
+            ready=manifest.get("ready"),
             detached=bool(manifest["exit"].get("detached")),
             user_seconds=float(manifest["usage"]["user_seconds"]),
             system_seconds=float(manifest["usage"]["system_seconds"]),

@@ -39,6 +39,8 @@ class Request(NamedTuple):
     warmup: float = 0.0
     children: str = "all"
     die_with_parent: bool = False
+    ready: str | None = None
+    load: str | None = None
     target: Target | None = None
 
 
@@ -71,7 +73,8 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
         gc.freeze()  # what was imported until now is not looked through again and again
         gc.enable()
-        outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress)
+        work = supervise.Work(run.load_log, request.ready, request.load) if request.ready or request.load else None
+        outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
     except LeakrunError:
         shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
         raise

@@ -243,7 +243,7 @@ class Outcome:
 
     code, signum  of the main process: exactly one is not None once it has ended
                   (or both None: it was not our child, so that how it ended is not known)
-    stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load"
+    stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load", "ready" (it never came up)
     detached      it was attached to, and let go: it runs on
     files         for each native output below raw/: when it was last written, in seconds since the start
     by_tool       the code is the tool's, put in the place of the program's own, which is not known
@@ -263,6 +263,8 @@ class Outcome:
     files: dict[str, float] = field(default_factory=dict)
     by_tool: bool = False
     detached: bool = False
+    ready: float | None = None  # seconds since the start when it counted as up (--ready)
+    load_failure: str = ""  # how the load (--load) failed, where it did
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

@@ -164,7 +164,8 @@ def _heard(recordings: Sequence[Recording], outcome: Outcome, manifest: Manifest
 
 
 def _warmup(asked: float | None, manifest: Manifest) -> float:
-    return asked if asked is not None else float(manifest.get("warmup") or 0.0)
+    """Seconds from the start; what the run was told to leave out begins when the program is up."""
+    return asked if asked is not None else float(manifest.get("ready") or 0.0) + float(manifest.get("warmup") or 0.0)
 
 
 def write_answer(run: RunDirectory, answer: Answer) -> None:

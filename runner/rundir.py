@@ -68,6 +68,11 @@ class RunDirectory:
     def requests(self) -> Path:
         """Where others ask for snapshots and for the end, while the run is in progress."""
         return self.path / "requests"
+    @property
+    def load_log(self) -> Path:
+        """What the load said."""
+        return self.path / "load.log"
+
 
     @classmethod
     def create(cls, output: Path | None, runs_dir: Path, profile: str, program: str) -> "RunDirectory":

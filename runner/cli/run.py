@@ -33,6 +33,10 @@ def run(
     tool_arg: Annotated[list[str] | None, typer.Option(help="Passed to the native tool as it is. Repeatable.")] = None,
     cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
+    ready: Annotated[
+        str | None, typer.Option(help="When the program counts as up: tcp:PORT, or a command that succeeds then.")
+    ] = None,
+    load: Annotated[str | None, typer.Option(help="A command to run against it then; its end stops the program.")] = None,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="When leakrun dies the program is to end too.")
     ] = False,
@@ -49,6 +53,7 @@ def run(
       leakrun -p massif ./app args
       leakrun -p heapprofile --every 5s --for 2m ./server
       leakrun -p massif --set detailed_freq=5 -o out ./app
+      leakrun -p massif --ready tcp:7000 --load './client 7000' ./server 7000
       leakrun --error-exitcode 9 ./test_suite        a gate for CI
 
     Exit code: 2 wrong usage, 126/127 the program can't be started, 3 it could not be measured, else the program's own.
@@ -69,12 +74,15 @@ def run(
     settings = config.resolve(typed, os.environ, Path.cwd(), Path(config_file) if config_file else None)
     from runner import pipeline
     from runner.cli import screen
+    from runner.supervise.workload import check_ready
 
     for warning in settings.warnings if not settings.quiet else ():
         screen.say(warning)
     if settings.profile is None and not settings.quiet:
         screen.say("no profile was named: memcheck, which finds what is lost (`leakrun profiles` lists the others)")
     chosen = adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
+    if ready is not None:
+        check_ready(ready)
     request = pipeline.Request(
         argv=tuple(program),
         profile=chosen,
@@ -86,10 +94,20 @@ def run(
         warmup=settings.warmup or 0.0,
         children=settings.children or "all",
         die_with_parent=die_with_parent,
+        ready=ready,
+        load=load,
     )
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
     answer = pipeline.finish(run_directory)
+    if outcome.stopped_by == "ready":
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"the program never came up (--ready {ready}), and was stopped",
+            f"leakrun show {run_directory.path} -v",
+        )
+    if outcome.load_failure and not settings.quiet:
+        screen.say(outcome.load_failure)
     if not settings.quiet:
         screen.show_answer(answer, sys.stderr, color=settings.color, verbose=settings.verbose)
     return exit_code(outcome, answer, settings.error_exitcode)

@@ -18,13 +18,14 @@ from runner.supervise.output import RawOutput
 from runner.supervise.schedule import Pace, look_interval, sample_interval
 from runner.supervise.shots import Snapshots
 from runner.supervise.signals import Held
+from runner.supervise.telling import Teller
 from runner.supervise.terms import Journal, Places, Progress
 from runner.supervise.timeline import Timeline
+from runner.supervise.workload import Work, Workload
 
 _RSS_MARGIN = 2 << 20  # bytes that a forked Python may have above its parent's peak before exec
 _GROWTH_LOOK = 0.1  # seconds between two looks at the sizes below raw/ while the run is being stopped
 _MOST_REASONS = 10
-_JOURNAL = 0.2  # seconds at least between two journal entries for snapshots alone
 
 
 def run(
@@ -35,18 +36,19 @@ def run(
     duration: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     former: Outcome | None = None,
+    work: Work | None = None,
 ) -> Outcome:
     """Start the plan's program, watch it to its end or to ours, and say how it went. Call it from the main thread.
 
     A plan with a pid is for a process that runs already, and is let go at the end. `former` is what a supervisor that died knew
-    of its run: its program is taken back.
+    of its run: its program is taken back. `work`: when the program counts as up, and what to run against it then.
 
     `journal` is given the outcome so far and the state, "starting", "running" or "stopping", at every change and soon
     after every snapshot. `duration`: stop the program after so many seconds.
     Raises LeakrunError when the program can't be started; nothing runs then. Nothing runs either when it returns.
     """
     with signals.hold() as held, subreaper():
-        session = _Session(plan, places, journal, duration, progress)
+        session = _Session(plan, places, journal, duration, progress, work)
         if former is not None:
             session.take_back(former)
         elif plan.pid is not None:
@@ -70,6 +72,7 @@ class _Session:
         journal: Journal,
         duration: float | None,
         progress: Callable[[Progress], None] | None,
+        work: Work | None,
     ) -> None:
         self.plan = plan
         self.outcome = Outcome()
@@ -83,22 +86,23 @@ class _Session:
         self.ending = Ending(
             plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look, lets_go=plan.pid is not None
         )
-        self.state = "starting"
-        self._journal, self._progress = journal, progress
+        self.workload = Workload(work, places.raw, self.timeline)
+        self.teller = Teller(self.timeline, journal, progress, self._current_outcome, self._current_progress)
+        self._journal = journal
         self._duration = duration
         self._children_left = True
         self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
-        self._growth_due = self._progress_due = self._journal_due = 0.0
-        self._unwritable: set[str] = set()
+        self._growth_due = 0.0
         self._adopted_ended = False
 
     # ---- start and end
 
     def start(self, held: Held) -> None:
         """Write what is to be known before the program starts, and start it."""
+        self.workload.check_free()
         self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
         self._open()
-        self._journal(self.outcome, self.state)
+        self._journal(self.outcome, self.teller.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
         self.outcome.started_at = time.time()
         self.timeline.origin = time.monotonic()
@@ -135,16 +139,18 @@ class _Session:
     def _open(self) -> None:
         self.sampler.open()
         self.snapshots.claims.open()
-        self._write("requests/", self.inbox.open)
+        self.teller.write("requests/", self.inbox.open)
 
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
         self._end_all()
+        self.workload.kill()
         self.snapshots.claims.close(self.timeline.now())
         self.sampler.close()
         self._tell_what_is_missing()
-        self._fill_outcome()
+        self._current_outcome()
         self.outcome.detached = self.plan.pid is not None and self.family.main is not None
+        self.outcome.ready, self.outcome.load_failure = self.workload.ready_at, self.workload.failure
         self.outcome.files = self.output.written_at(self.outcome.started_at)
 
     def _end_all(self) -> None:
@@ -178,7 +184,7 @@ class _Session:
         loading = self.family.watch_loading()
         self.family.look(self.timeline.now())
         self.family.take_loading(loading)
-        self._change_state("running")
+        self.teller.change_state("running")
         while True:
             now = self.timeline.now()
             self.snapshots.claims.look(now)  # before anything that takes time: the next dump of that name overwrites it
@@ -186,7 +192,8 @@ class _Session:
             self._observe(now)
             self.snapshots.tick(now, self.sampler.rss_by_pid)
             self._decide(now)
-            self._report(now)
+            self._drive_workload(now)
+            self.teller.report(now)
             if self._over():
                 return
             info = held.wait(self._next(now) - self.timeline.now())
@@ -205,13 +212,11 @@ class _Session:
 
     def _next(self, now: float) -> float:
         """When there is something to do again, should no signal come before."""
-        deadlines = [self._look.due, self.snapshots.due(now), self.ending.due]
+        deadlines = [self._look.due, self.snapshots.due(now), self.ending.due, self.workload.due(), self.teller.due]
         if self._duration is not None and not self.ending.begun:
             deadlines.append(self._duration)
         if self.ending.begun or self.family.main is None:
             deadlines.append(self._growth_due)
-        if self.timeline.fresh:
-            deadlines.append(self._journal_due)
         return min(deadlines)
 
     def _reap(self, now: float) -> None:
@@ -219,6 +224,9 @@ class _Session:
         for pid, status in ended.items():
             if pid in self.snapshots.helpers:
                 self.snapshots.reaped(pid, status)
+            elif pid in self.workload.pids:
+                self.family.helpers.discard(pid)
+                self.workload.reaped(pid, status)
             elif pid == self.outcome.pid and self.outcome.code is None and self.outcome.signum is None:
                 self._main_ended(status, now)
         if ended:
@@ -234,7 +242,7 @@ class _Session:
 
     def _main_is_gone(self, now: float) -> None:
         self.ending.main_ended(now)
-        self._change_state("stopping")
+        self.teller.change_state("stopping")
 
     def _see_the_adopted_end(self, now: float) -> None:
         if not self._adopted_ended and self.family.adopted and self.family.main is None:
@@ -263,7 +271,7 @@ class _Session:
         if now < self._sample.due:
             return
         began = time.thread_time()
-        self._write("samples.csv", lambda: self.sampler.sample(now, self.family))
+        self.teller.write("samples.csv", lambda: self.sampler.sample(now, self.family))
         self._sample.done(now, time.thread_time() - began, sample_interval(now))
 
     def _keep_maps(self, now: float) -> None:
@@ -284,16 +292,7 @@ class _Session:
                 member.maps_kept = True
 
     def _keep(self, member: Member) -> None:
-        self._write("maps/", lambda: self.maps.keep(member))
-
-    def _write(self, what: str, write: Callable[[], None]) -> None:
-        """Our own notes must never cost the run: a full disk is said once, and the program goes on."""
-        try:
-            write()
-        except OSError as error:
-            if what not in self._unwritable:
-                self._unwritable.add(what)
-                self.timeline.tell(EventKind.NOTE, None, f"{what} can't be written: {error.strerror or error}")
+        self.teller.write("maps/", lambda: self.maps.keep(member))
 
     # ---- the stop
 
@@ -314,12 +313,20 @@ class _Session:
     def _ask(self, by: str, now: float, *, delivered: bool = False) -> None:
         self.ending.ask(by, now, delivered=delivered)
         self.outcome.stopped_by = self.outcome.stopped_by or self.ending.by
-        self._change_state("stopping")
+        self.teller.change_state("stopping")
 
     def _decide(self, now: float) -> None:
         if self._duration is not None and now >= self._duration and not self.ending.begun:
             self._ask("for", now)
         self.ending.tick(now)
+
+    def _drive_workload(self, now: float) -> None:
+        if self.ending.begun or self.family.main is None:
+            self.workload.end(now)
+        reason = self.workload.tick(now)
+        self.family.helpers |= self.workload.pids
+        if reason is not None and not self.ending.begun:
+            self._ask(reason, now)
 
     def _last_look(self) -> None:
         self.family.look(self.timeline.now())
@@ -338,42 +345,13 @@ class _Session:
 
     # ---- what others are told
 
-    def _change_state(self, state: str) -> None:
-        if state != self.state:
-            self.state = state
-            self._journal_due = 0.0
-            self._write_journal(self.timeline.now())
-
-    def _report(self, now: float) -> None:
-        if self.timeline.fresh and now >= self._journal_due:
-            self._write_journal(now)
-        if self._progress is not None and now >= self._progress_due:
-            self._progress_due = now + 1.0
-            self._tell_progress(self._progress, now)
-
-    def _write_journal(self, now: float) -> None:
-        self.timeline.fresh = False
-        began = time.monotonic()
-        self._fill_outcome()
-        try:
-            self._journal(self.outcome, self.state)
-        except (OSError, LeakrunError) as error:
-            if "journal" not in self._unwritable:
-                self._unwritable.add("journal")
-                self.timeline.tell(EventKind.NOTE, None, f"the manifest can't be written: {error}")
-        self._journal_due = now + max(_JOURNAL, 50 * (time.monotonic() - began))
-
-    def _fill_outcome(self) -> None:
+    def _current_outcome(self) -> Outcome:
         usage = self.family.usage
         self.outcome.seconds = round(self.timeline.now(), 3)
         self.outcome.user_seconds, self.outcome.system_seconds = usage.user_seconds, usage.system_seconds
         self.outcome.max_rss_bytes = usage.max_rss_bytes
+        return self.outcome
 
-    def _tell_progress(self, progress: Callable[[Progress], None], now: float) -> None:
-        shots, living = self.snapshots, len(self.family.alive())
-        note = "\n".join(self.timeline.notes)
-        self.timeline.notes.clear()
-        try:
-            progress(Progress(now, self.sampler.rss, self.sampler.slope, shots.confirmed, shots.missed, living, self.state, note))
-        except OSError:
-            self._progress = None  # the terminal is gone
+    def _current_progress(self, state: str, note: str) -> Progress:
+        shots, sampler, living = self.snapshots, self.sampler, len(self.family.alive())
+        return Progress(self.timeline.now(), sampler.rss, sampler.slope, shots.confirmed, shots.missed, living, state, note)
