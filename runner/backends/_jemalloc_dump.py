@@ -1,7 +1,7 @@
 """Run inside gdb, with $pid set: attaches to that process and has its jemalloc write a heap dump, by mallctl("prof.dump").
 
 The call is made on a thread that is not inside the allocator: in the middle of malloc its state is half changed, and its locks
-are held. Where every thread is, the first is run until it has returned from there. Ends gdb with 1, and a line on stderr, where
+are held. Where every thread is, they run until one has returned from there. Ends gdb with 1, and a line on stderr, where
 the dump was not done.
 """
 
@@ -17,7 +17,9 @@ ALLOCATOR = re.compile(
 )
 # So that a signal that arrives during the call is delivered, and does not end it half-way.
 QUIETLY = ("handle all nostop noprint pass", "handle SIGINT nostop noprint pass", "set unwindonsignal on")
-UNWINDING = r"sharedlibrary jemalloc\|/libc[.-]\|libgcc_s\|/ld-"  # whose frames stand above the program's while it allocates
+# Libraries whose functions the allocator calls; with it those whose frames can stand above the program's while it allocates.
+BENEATH = re.compile(r"/libc[.-]|libgcc_s|/ld-|libpthread|vdso")
+UNWINDING = r"sharedlibrary jemalloc\|/libc[.-]\|libgcc_s\|/ld-\|libpthread"
 
 
 def dump() -> None:
@@ -54,27 +56,44 @@ def call(function: str, arguments: str) -> int:
 def go_where_it_is_safe() -> None:
     """Select a thread that is not inside the allocator."""
     threads = sorted(gdb.selected_inferior().threads(), key=lambda thread: thread.num)
+    ways_out = []
     for thread in threads:
         thread.switch()
-        if outermost_of_allocator() is None:
+        inside, caller = place_of_thread()
+        if not inside:
             return
-    threads[0].switch()
-    frame = outermost_of_allocator()
-    if frame is not None:
-        frame.select()
-        gdb.execute("finish", to_string=True)
+        ways_out += [caller.pc()] if caller is not None else []  # none for a thread of the allocator's own
+    if not ways_out:
+        raise RuntimeError("it is inside the allocator, and who called that can't be told")
+    run_until(ways_out[0])
 
 
-def outermost_of_allocator() -> Any:
-    """The last frame of the selected thread that is the allocator's; None where there is none."""
-    found, frame = None, gdb.newest_frame()
+def place_of_thread() -> tuple[bool, Any]:
+    """Whether the selected thread is inside the allocator, and the frame that has called it, None where that can't be told.
+
+    What is below it is the allocator's, or a library's that the allocator calls; who stands above it needs not be known.
+    """
+    inside, frame = False, gdb.newest_frame()
     for _ in range(DEEPEST):
         if frame is None:
             break
-        if "jemalloc" in (gdb.solib_name(frame.pc()) or "") or ALLOCATOR.match(frame.name() or ""):
-            found = frame
+        library = gdb.solib_name(frame.pc()) or ""
+        if "jemalloc" in library or ALLOCATOR.match(frame.name() or ""):
+            inside = True
+        elif not BENEATH.search(library):
+            return inside, frame
         frame = frame.older()
-    return found
+    return inside, None
+
+
+def run_until(address: int) -> None:
+    """Let the process run until a thread comes by there; it is outside of the allocator then.
+
+    There is no limit of time: to interrupt it gdb would send SIGINT, and the program would get that.
+    """
+    stop = gdb.Breakpoint(f"*{address:#x}", internal=True)
+    gdb.execute("continue", to_string=True)
+    stop.delete()
 
 
 failure = ""

@@ -166,7 +166,7 @@ def _configuration(given: str, options: JemallocOptions, out: Path, by_gdb: bool
 
 def _dump(profile: Profile, mapped: str | None) -> Trigger:
     """jemalloc listens to no signal: gdb calls it, which takes 0.1 to 0.3 seconds."""
-    command = ["gdb", "-nx", "-batch", "-readnever", *(word for each in GDB_SETTINGS for word in ("-iex", f"set {each}"))]
+    command = ["gdb", "-nx", "-batch", *(word for each in GDB_SETTINGS for word in ("-iex", f"set {each}"))]
     command += ["-ex", "set $pid = {pid}", "-x", str(DUMP_SCRIPT)]
     snapshots = profile.snapshots
     return Trigger(
