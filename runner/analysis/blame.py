@@ -18,8 +18,10 @@ from runner.model import Frame, Recording
 
 HIDDEN = -1  # stands for the position of a blamed frame where the tool shows no frame at all
 
-_FREED_SHARE = 0.01  # of a caller's bytes at most this part is still there: its blocks are freed
+_FREED_SHARE = 0.25  # of a caller's bytes at most this part is still there: its blocks are freed, but for those in use
 _KEPT_SHARE = 0.03  # at least this part is still there: its blocks stay
+_TIMES = 4  # and so many times the part of the caller that frees
+_WORTH = 0.01  # of what the caller had whose blocks stay: of less that another freed nothing is concluded
 _ROUNDS = 4  # wrappers of wrappers that are looked through
 _WRAPPER_LINES = 2  # a wrapper allocates at one line, or at two (malloc or realloc)
 _UNRELATED_CALLERS = 5
@@ -76,14 +78,20 @@ class Suspect:
         functions = {caller for caller, _ in self.callers}
         if len(functions) > 1 and _LIKELY_NAME.match(_last_part(name)):
             return True
-        if len(self.lines) > _WRAPPER_LINES:
-            return False
-        return self._callers_diverge() or (not every_fate_known and self._callers_are_unrelated(functions, file))
+        if self.diverges():
+            return True
+        return len(self.lines) <= _WRAPPER_LINES and (not every_fate_known and self._callers_are_unrelated(functions, file))
 
-    def _callers_diverge(self) -> bool:
-        freed = max((had for kept, had in self.callers.values() if kept <= _FREED_SHARE * had), default=0.0)
-        stays = max((had for kept, had in self.callers.values() if had and kept >= _KEPT_SHARE * had), default=0.0)
-        return stays > 0 and freed > 0 and freed >= _FREED_SHARE * stays
+    def diverges(self) -> bool:
+        """One caller keeps several times as large a part of what it had as another, which gives most of its blocks back."""
+        if len(self.callers) < 2 or len(self.lines) > _WRAPPER_LINES:
+            return False
+        fates = [(kept / had, had) for kept, had in self.callers.values() if had]
+        for part, stays in fates:
+            others = (had for other, had in fates if other <= min(_FREED_SHARE, part / _TIMES))
+            if part >= _KEPT_SHARE and max(others, default=0.0) >= _WORTH * stays:
+                return True
+        return False
 
     @staticmethod
     def _callers_are_unrelated(functions: set[FunctionKey], file: str | None) -> bool:
@@ -155,6 +163,10 @@ class Blamer:
         """The id of the frame at a position of a stack."""
         return self._stacks[stack_id][position]
 
+    def frame_at(self, stack_id: int, position: int) -> Frame:
+        """The frame at a position of a stack."""
+        return self._frames[self._stacks[stack_id][position]]
+
     def line_of(self, frame_id: int) -> int | None:
         """The line of a frame."""
         return self._frames[frame_id].line
@@ -167,9 +179,9 @@ class Blamer:
         """The function of a frame, without parameters."""
         return self._functions[frame_id]
 
-    def caller(self, stack_id: int) -> int:
-        """The position of the project's next function outwards of the blamed one; HIDDEN where there is none."""
-        stack, position = self._stacks[stack_id], self.positions[stack_id]
+    def caller(self, stack_id: int, position: int) -> int:
+        """The position of the project's next function outwards of the one at a position; HIDDEN where there is none."""
+        stack = self._stacks[stack_id]
         ours, keys = self._ours, self.keys
         own = keys[stack[position]]
         for outer in range(position + 1, len(stack)):
@@ -181,42 +193,65 @@ class Blamer:
 
 def blame(recordings: Sequence[Recording], turnovers: Sequence[Turnover | None], wrappers: Sequence[str] = ()) -> list[Blamer]:
     """The blamed frame of each stack of each recording; wrappers are recognised over all recordings together."""
-    blamers = [Blamer(recording, wrappers) for recording in recordings]
-    suspects: dict[FunctionKey, Suspect] = defaultdict(Suspect)
-    fates_known = not any(recording.losses for recording in recordings)
-    fresh = [(number, stack_id) for number, blamer in enumerate(blamers) for stack_id in blamer.project_stacks()]
-    for _ in range(_ROUNDS):
-        touched = _count(fresh, blamers, turnovers, suspects)
-        climbing = [suspects[key] for key in touched if suspects[key].is_wrapper(key, fates_known)]
-        fresh = []
-        for suspect in climbing:
-            for number, stack_id, outer in suspect.stacks:
-                blamers[number].positions[stack_id] = outer
-                fresh.append((number, stack_id))
-            suspect.stacks.clear()
-    return blamers
+    return _Blame(recordings, turnovers, wrappers).blamers
 
 
-def _count(
-    fresh: Iterable[tuple[int, int]],
-    blamers: Sequence[Blamer],
-    turnovers: Sequence[Turnover | None],
-    suspects: dict[FunctionKey, Suspect],
-) -> set[FunctionKey]:
-    """Enter stacks (recording's number, stack id) under the function that they blame now; the functions that were touched."""
-    touched = set()
-    for number, stack_id in fresh:
-        blamer, turnover = blamers[number], turnovers[number]
+class _Blame:
+    """The blamers of all recordings, and the functions that may be wrappers."""
+
+    def __init__(self, recordings: Sequence[Recording], turnovers: Sequence[Turnover | None], wrappers: Sequence[str]) -> None:
+        self.blamers = [Blamer(recording, wrappers) for recording in recordings]
+        self._turnovers = turnovers
+        self._fates_known = not any(recording.losses for recording in recordings)
+        self._suspects: dict[FunctionKey, Suspect] = defaultdict(Suspect)
+        fresh = [(number, stack_id) for number, blamer in enumerate(self.blamers) for stack_id in blamer.project_stacks()]
+        for _ in range(_ROUNDS):
+            fresh = self._climb(fresh)
+
+    def _climb(self, fresh: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Enter stacks (recording's number, stack id) under the function that they blame now; those that blame another then."""
+        climbed = []
+        for key in self._count(fresh):
+            suspect = self._suspects[key]
+            if suspect.is_wrapper(key, self._fates_known) or self._is_inner_wrapper(suspect):
+                for number, stack_id, outer in suspect.stacks:
+                    self.blamers[number].positions[stack_id] = outer
+                    climbed.append((number, stack_id))
+                suspect.stacks.clear()
+        return climbed
+
+    def _count(self, fresh: Iterable[tuple[int, int]]) -> set[FunctionKey]:
+        """Enter stacks under the function that they blame now; the functions that were touched."""
+        touched = set()
+        for number, stack_id in fresh:
+            blamer = self.blamers[number]
+            key = blamer.keys[blamer.frame_id(stack_id)]
+            if self._enter(self._suspects[key], number, stack_id, blamer.positions[stack_id]):
+                touched.add(key)
+        return touched
+
+    def _enter(self, suspect: Suspect, number: int, stack_id: int, position: int) -> bool:
+        """Count a stack for the function at `position`; whether that has a caller to blame instead."""
+        blamer, turnover = self.blamers[number], self._turnovers[number]
         kept, had = (turnover.kept[stack_id], turnover.had[stack_id]) if turnover is not None else (0.0, 0.0)
         if turnover is not None and not had:
-            continue
-        frame_id, outer = blamer.frame_id(stack_id), blamer.caller(stack_id)
-        suspect = suspects[blamer.keys[frame_id]]
-        suspect.lines.add(blamer.frame(stack_id).line)
-        if outer != HIDDEN and not takes_nothing(blamer.frame(stack_id)):
-            suspect.add(blamer, number, stack_id, outer, kept, had)
-            touched.add(blamer.keys[frame_id])
-    return touched
+            return False
+        frame = blamer.frame_at(stack_id, position)
+        suspect.lines.add(frame.line)
+        outer = blamer.caller(stack_id, position)
+        if outer == HIDDEN or takes_nothing(frame):
+            return False
+        suspect.add(blamer, number, stack_id, outer, kept, had)
+        return True
+
+    def _is_inner_wrapper(self, suspect: Suspect) -> bool:
+        """All of it is called from one line of a function that is itself a wrapper: the inner one of two."""
+        if len(suspect.callers) != 1:
+            return False
+        outer_one = Suspect()
+        for number, stack_id, outer in suspect.stacks:
+            self._enter(outer_one, number, stack_id, outer)
+        return outer_one.diverges()
 
 
 def takes_nothing(frame: Frame) -> bool:

@@ -1,6 +1,7 @@
 """Sites that grow over the snapshots of a recording, those that have levelled off, and what merely lives. Needs numpy."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from runner.analysis.timeline import (
     Timeline,
     before_exit,
     before_frees,
+    busy_snapshots,
     heaviest_stacks,
     live_total,
     matrix,
@@ -25,6 +27,8 @@ from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
 FEWEST_SNAPSHOTS = 8
 SHORTEST_SECONDS = 1.0
+_IDLE = 0.5  # of the time: a program that is at rest from before then has settled
+_REST = 0.1  # of the time at least: a rest at the end that says nothing of what grew before it
 _SERIES_POINTS = 120
 _LARGEST = 5  # sites that are named where growth can't be judged
 _LISTED = 500  # growing sites of one recording that become findings; more help nobody
@@ -91,7 +95,7 @@ class _Judge:
         if self._growth.unjudged is not None:
             return
         rows = self._without_exit(matrix(self._line, self._site_of_stack, len(self._sites)))
-        trends = judge(self._line.times, rows)
+        trends = self._judged(rows)
         self._list_growing(rows, trends)
         mine = [number for number in trends if self._roles[self._sites[number]] is not Role.MACHINERY]
         self._growth.plateaus = self._standing(trends, mine, Shape.PLATEAU)
@@ -105,6 +109,18 @@ class _Judge:
         if keep < len(line.times) and spread(line.times[:keep], FEWEST_SNAPSHOTS):
             self._line = Timeline(line.snapshots[:keep], line.times[:keep], line.taken, line.until)
         return rows[:, : len(self._line.times)]
+
+    def _judged(self, rows: Floats) -> dict[int, Trend]:
+        """What is said of each row. Where all came to rest late in the run, what grew until then may only want for load."""
+        line = self._line
+        trends = judge(line.times, rows)
+        busy = busy_snapshots(line)
+        place = (line.times[busy - 1] - line.times[0]) / line.span
+        if _IDLE <= place <= 1 - _REST and spread(line.times[:busy], FEWEST_SNAPSHOTS):
+            for number, trend in judge(line.times[:busy], rows[:, :busy]).items():
+                if trend.shape is Shape.GROWING and (number not in trends or trends[number].shape is not Shape.GROWING):
+                    trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span)
+        return trends
 
     def _largest(self, snapshot: Snapshot) -> list[Standing]:
         alone = Timeline([snapshot], self._line.times[-1:], 1, self._line.until)

@@ -13,11 +13,12 @@ from runner.analysis.wording import count_text
 from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
-_LAST = 0.02  # of the time, or the last snapshot: where single sites that fall tell of the exit
+_LAST = 0.05  # of the time, or the last snapshot: where single sites that fall tell of the exit
 _HALF = 0.5
 _WORTH = 4096  # bytes that a site must have had for its fall at exit to tell anything
 _REST = 0.1  # of it at most is then left
 _HELD = 40  # parts of the whole time: a snapshot that held for longer than one stands again
+_START_UP = 1 / 3  # of the time: what happens in it tells little of what is freed later
 _FINAL = 6  # snapshots at the end of which the least is what stays
 
 
@@ -122,6 +123,18 @@ def before_frees(times: Floats, rows: Floats) -> int:
     return int(ends[0]) if len(ends) else len(times)
 
 
+def busy_snapshots(line: Timeline) -> int:
+    """How many snapshots are left without those at the end before which nothing was allocated or freed at all."""
+    keep = len(line.snapshots)
+    while keep > 1 and _counts(line.snapshots[keep - 1]) == _counts(line.snapshots[keep - 2]):
+        keep -= 1
+    return keep
+
+
+def _counts(snapshot: Snapshot) -> tuple[int | None, int | None]:
+    return snapshot.totals.get(Metric.LIVE_BYTES), snapshot.totals.get(Metric.ALLOCATED_BYTES)
+
+
 def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Metric = Metric.LIVE_BYTES) -> Floats:
     """Amounts by site (rows) and snapshot (columns). Stacks of site -1 are left out."""
     place = np.asarray(site_of_stack, dtype=np.int64)
@@ -135,26 +148,35 @@ def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Met
 
 
 def turnover(recording: Recording, line: Timeline) -> Turnover | None:
-    """By stack, bytes that live at the end and that were ever had.
+    """By stack, the bytes that were had since the start-up, the first third of the time, and how many more live at the end.
 
-    Where the tool counts allocations, had is what it counts; else it is the sum of all rises between snapshots, and what lives
-    is the least of the last few, since a buffer that comes and goes may be there by chance. None without snapshots.
+    Where the tool counts allocations, had is what it counts; else it is the sum of all rises between snapshots. What lives at
+    the end is the least of the last few, since a buffer that comes and goes may be there by chance. So a queue that always
+    holds some has given all back; a stack that was only used in the start-up is judged by that. None without snapshots.
     """
     if not line.snapshots:
         return None
     stacks = len(recording.table.stacks)
-    last = line.snapshots[-1]
-    if Metric.ALLOCATED_BYTES in last.columns:
-        return Turnover(_dense(last, Metric.LIVE_BYTES, stacks).tolist(), _dense(last, Metric.ALLOCATED_BYTES, stacks).tolist())
-    had, before, kept = np.zeros(stacks), np.zeros(stacks), np.full(stacks, np.inf)
+    settled = int(np.searchsorted(line.times, line.times[0] + _START_UP * line.span))
     final = len(line.snapshots) - min(_FINAL, 1 + len(line.snapshots) // 3)
+    rises, before, kept = np.zeros(stacks), np.zeros(stacks), np.full(stacks, np.inf)
+    rises_then, live_then = rises, before
     for number, snapshot in enumerate(line.snapshots):
         now = _dense(snapshot, Metric.LIVE_BYTES, stacks)
-        had += np.maximum(now - before, 0)
+        rises = rises + np.maximum(now - before, 0)
         if number >= final:
             kept = np.minimum(kept, now)
+        if number == settled:
+            rises_then, live_then = rises, now
         before = now
-    return Turnover(kept.tolist(), had.tolist())
+    last, then = line.snapshots[-1], line.snapshots[min(settled, len(line.snapshots) - 1)]
+    if Metric.ALLOCATED_BYTES in last.columns:
+        rises, rises_then = (_dense(each, Metric.ALLOCATED_BYTES, stacks) for each in (last, then))
+    later = rises - rises_then
+    active = later > 0
+    had = np.where(active, later, rises)
+    stays = np.where(active, np.clip(kept - live_then, 0, later), kept)
+    return Turnover(stays.tolist(), had.tolist())
 
 
 def _dense(snapshot: Snapshot, metric: Metric, stacks: int) -> Floats:

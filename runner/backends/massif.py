@@ -64,7 +64,7 @@ class Massif(Backend):
             by_pid[_valgrind.pid_of(path)].append(path)
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
         for recording in recordings:
-            recording.end = _end(recording, out / f"valgrind.{recording.pid}.log", outcome)
+            recording.end = _end(recording, out / f"valgrind.{recording.pid}.log")
         _forgive_idle(recordings)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
 
@@ -86,25 +86,21 @@ def _forgive_idle(recordings: "list[Recording]") -> None:
             recording.flaws = [flaw for flaw in recording.flaws if flaw != NO_ALLOCATION]
 
 
-def _end(recording: "Recording", log: Path, outcome: Outcome) -> float | None:
+def _end(recording: "Recording", log: Path) -> float | None:
     """When the process ended, on the clock of massif's snapshots: valgrind stamps the line that it logs before massif writes.
 
-    Without a stamp (runs of older versions) how long it lived, valgrind's start-up and massif's writing included. None where
-    massif's time is not in seconds.
+    None where massif's time is not in seconds, or there is no stamp: how long the process lived is no measure of it, as
+    valgrind's start-up and massif's writing can take seconds.
     """
     from runner.model import TimeUnit
 
     if recording.time_unit is not TimeUnit.SECONDS:
         return None
     stamps = re.findall(_STAMP, log.read_bytes()) if log.is_file() else []
-    if stamps:
-        days, hours, minutes, seconds, milliseconds = map(int, stamps[-1])
-        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds + milliseconds / 1000
-    if recording.pid == outcome.pid:
-        return outcome.seconds
-    return next(
-        (each.ended - each.started for each in outcome.processes if each.pid == recording.pid and each.ended is not None), None
-    )
+    if not stamps:
+        return None
+    days, hours, minutes, seconds, milliseconds = map(int, stamps[-1])
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds + milliseconds / 1000
 
 
 def _best(pid: int, paths: list[Path]) -> "Recording":

@@ -112,6 +112,13 @@ def test_where_one_callers_blocks_are_freed_and_anothers_stay_the_caller_is_blam
     assert blamed_lines(stacks, [(0, 10), (1e6, 1e6)]) == [7, 7], "a few bytes freed at the start tell nothing"
 
 
+def test_a_caller_that_has_some_blocks_in_use_frees_all_the_same():
+    stacks = [[MALLOC, LEAF, code("parse", 20), MAIN], [MALLOC, LEAF, code("serve", 30), MAIN]]
+    assert blamed_lines(stacks, [(1.5e5, 1e6), (1e6, 1e6)]) == [20, 30], "a queue with some in it"
+    assert blamed_lines(stacks, [(2e4, 1e6), (3e4, 1e6)]) == [7, 7], "both free"
+    assert blamed_lines(stacks, [(4e5, 1e6), (1e6, 1e6)]) == [7, 7], "neither gives most of it back"
+
+
 def test_two_calls_in_one_function_are_two_callers():
     stacks = [[MALLOC, LEAF, code("main", 20)], [MALLOC, LEAF, code("main", 30)]]
     assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6)]) == [20, 30]

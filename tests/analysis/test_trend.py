@@ -25,7 +25,7 @@ def shapes(make, count, seed):
 @pytest.mark.parametrize("name", sorted(set(LEAKS) - {"with_teardown", "steps"}))
 def test_leaks_are_seen(name, count):
     found = shapes(LEAKS[name], count, seed=count)
-    least = {"saw_tooth_leak": 0.35, "noisy_linear": 0.75, "doubling": 0.65}.get(name, 0.95)
+    least = {"saw_tooth_leak": 0.35, "noisy_linear": 0.75, "doubling": 0.5}.get(name, 0.95)
     assert found.count(Shape.GROWING) >= least * SERIES
 
 
@@ -91,7 +91,7 @@ def test_a_block_that_is_copied_while_it_doubles_still_doubles():
     assert judge(times, row[None, :])[0].by == "doubling"
 
 
-@pytest.mark.parametrize("settled_at, shape", [(19, Shape.GROWING), (14, Shape.UNDECIDED), (11, None)])
+@pytest.mark.parametrize("settled_at, shape", [(22, Shape.GROWING), (18, Shape.UNDECIDED), (14, Shape.UNDECIDED), (11, None)])
 def test_a_doubling_long_ago_may_have_been_the_last(settled_at, shape):
     times = np.linspace(0, 30, 61)
     row = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times, 0.01) / settled_at) + 6).clip(0, 6)

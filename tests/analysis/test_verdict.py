@@ -339,3 +339,17 @@ def test_an_undecided_site_says_what_to_do():
     assert answer.verdict is Verdict.INCONCLUSIVE
     assert "run it twice as long" in answer.reasons[0]
     assert any("may have settled" in note.text for note in answer.notes)
+
+
+def test_what_grew_until_the_load_ended_is_not_called_clean():
+    grew = np.minimum(np.linspace(0, 1.4, 31), 1) * 900_000
+    recording = growing({PUT: grew}, TIMES)
+    answer = conclude([recording], Scope(GROWTH))
+    assert answer.verdict is Verdict.INCONCLUSIVE, "nothing at all happened in the last third"
+    beside = np.abs(np.sin(np.arange(31))) * 50_000
+    assert conclude([growing({PUT: grew, KEEP: beside}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
+
+
+def test_a_rest_from_the_first_half_on_is_a_plateau():
+    warm = np.minimum(np.linspace(0, 3, 31), 1) * 900_000
+    assert conclude([growing({PUT: warm}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
