@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 EXAMPLES := examples/c_leaks
 LEAKRUN ?= $(BIN)/leakrun
+# More workers than cores: most tests wait for a program.
+JOBS ?= 4
 DEMO ?= $(EXAMPLES)/bin/early_return 4
 
 help:
@@ -54,7 +56,7 @@ leak $(LEAKRUN_TARGETS): | setup
 # ---- Development
 
 test: setup
-	$(BIN)/python -m pytest -q $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 check: setup
 	$(BIN)/ruff check .
