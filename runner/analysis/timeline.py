@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.analysis.blame import Turnover
-from runner.analysis.trend import Floats
+from runner.analysis.trend import Floats, without_spikes
 from runner.analysis.wording import count_text
 from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
@@ -114,7 +114,7 @@ def before_frees(times: Floats, rows: Floats) -> int:
     if len(times) < 3 or not len(rows):
         return len(times)
     place = (times - times[0]) / max(times[-1] - times[0], 1e-12)
-    falls = np.diff(rows, axis=1) < -0.02 * rows.max(axis=1, keepdims=True)
+    falls = np.diff(without_spikes(rows), axis=1) < -0.02 * rows.max(axis=1, keepdims=True)
     earlier = np.cumsum(falls, axis=1) - falls > 0
     kept = (rows[:, :-1] >= _WORTH) & ~earlier & (rows[:, 1:] < _REST * rows[:, :-1])
     late = place[1:] >= 1 - _LAST

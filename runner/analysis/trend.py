@@ -254,7 +254,7 @@ def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     Three jumps or more over the whole run, and no fall. Regular ones grow while the next is not overdue. A doubling one that
     has been filled since its last jump looks like one that has settled: only soon after a jump can it be told.
     """
-    row = _without_spikes(row)
+    row = without_spikes(row)
     changes = np.diff(row)
     if row[-1] - row[0] < FLOOR or (changes < -0.02 * row.max()).any():
         return None
@@ -271,10 +271,10 @@ def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     return "doubling", Shape.GROWING if waited <= _SOON else Shape.UNDECIDED
 
 
-def _without_spikes(row: Floats) -> Floats:
+def without_spikes(rows: Floats) -> Floats:
     """A block that is copied to a larger one is there twice for a moment: no value stays above both its neighbours."""
-    smooth = row.copy()
-    smooth[1:-1] = np.minimum(row[1:-1], np.maximum(row[:-2], row[2:]))
+    smooth = rows.copy()
+    smooth[..., 1:-1] = np.minimum(rows[..., 1:-1], np.maximum(rows[..., :-2], rows[..., 2:]))
     return smooth
 
 

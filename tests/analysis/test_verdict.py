@@ -300,6 +300,14 @@ def test_a_global_that_is_destroyed_at_exit_was_kept_until_then():
     assert answer.findings[0].function == "cache_put"
 
 
+def test_a_vector_that_doubles_until_the_exit_frees_it_is_seen():
+    doubling = 8192 * 2.0 ** np.floor(np.log2(np.maximum(TIMES, 0.01) / 25) + 6).clip(0, 6)
+    doubling[np.flatnonzero(np.diff(doubling)) + 1] *= 1.5  # while it is copied
+    doubling[-1] = 0
+    answer = of_growth({PUT: doubling, KEEP: FLAT + 100 * np.arange(31) % 7})
+    assert (answer.verdict, answer.findings[0].function) == (Verdict.GROWING, "cache_put")
+
+
 def test_a_saw_tooth_that_falls_at_the_end_is_no_exit():
     teeth = np.tile(np.linspace(0, 900_000, 11)[:-1], 4)[:31]
     assert teeth[-1] < teeth[-2]
