@@ -47,14 +47,38 @@ class Progress:
             sys.stderr.flush()
 
     def show(self, report: "Report") -> None:
-        """Write over the line."""
-        if not self._enabled:
+        """Write over the line; notes stay above it. Nothing while the program has the terminal."""
+        if not self._enabled or report.interactive:
             return
-        parts = [f"{report.elapsed:.0f} s", f"rss {report.rss / 1e6:.1f} MB", f"{report.snapshots} snapshots"]
-        if report.misses:
-            parts.append(f"{report.misses} missed")
-        if report.state != "running":
-            parts.append(report.state)
-        sys.stderr.write(f"\r\x1b[Kleakrun: {', '.join(parts)}")
+        sys.stderr.write("\r\x1b[K")
+        for note in report.note.splitlines():
+            sys.stderr.write(f"leakrun: {note.encode(errors='replace').decode()}\n")
+        columns = shutil.get_terminal_size((80, 24)).columns
+        sys.stderr.write(progress_line(report)[: columns - 1])
         sys.stderr.flush()
         self._shown = True
+
+
+def progress_line(report: "Report") -> str:
+    """How the run goes, in a line without its end."""
+    rss = f"rss {report.rss / 1e6:.1f} MB"
+    if abs(report.rss_slope) >= 1000:
+        rss += f" ({report.rss_slope / 1e3:+,.0f} kB/s)"
+    parts = [_clock(report.elapsed), rss, f"{report.snapshots} snapshot{'' if report.snapshots == 1 else 's'}"]
+    if report.misses:
+        parts.append(f"{report.misses} missed")
+    if report.processes > 1:
+        parts.append(f"{report.processes} processes")
+    if report.state != "running":
+        parts.append(report.state)
+    return f"leakrun: {', '.join(parts)}"
+
+
+def _clock(seconds: float) -> str:
+    """12 s, 3:05, 1:02:03."""
+    whole = int(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"

@@ -16,8 +16,8 @@ _SET_PDEATHSIG = 1  # prctl(2)
 _LONGEST_WORD = 131_072  # MAX_ARG_STRLEN of the kernel, 32 pages, the ending NUL included
 
 
-def launch(plan: LaunchPlan, held: Held) -> int:
-    """Start `plan.argv` and return its pid once exec has worked.
+def launch(plan: LaunchPlan, held: Held, *, own_group: bool = False) -> int:
+    """Start `plan.argv` and return its pid once exec has worked. `own_group`: as the leader of a process group of its own.
 
     Raises LeakrunError: USAGE for a command line or directory that can't be, NOT_FOUND, NOT_EXECUTABLE.
     """
@@ -27,7 +27,7 @@ def launch(plan: LaunchPlan, held: Held) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(plan, held, environment, write_end, parent)
+        _become(plan, held, environment, write_end, parent, own_group=own_group)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as answer:
         failure = answer.read()
@@ -61,10 +61,14 @@ def _check(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
             )
 
 
-def _become(plan: LaunchPlan, held: Held, environment: dict[str, str], write_end: int, parent: int) -> NoReturn:
+def _become(
+    plan: LaunchPlan, held: Held, environment: dict[str, str], write_end: int, parent: int, *, own_group: bool
+) -> NoReturn:
     """In the child: turn into the program, or say through the pipe why not. Never returns into leakrun's code."""
     step = "chdir"
     try:
+        if own_group:
+            os.setpgid(0, 0)
         if plan.die_with_parent:
             _die_with(plan.stop.signum, parent)
         if plan.cwd is not None:

@@ -19,6 +19,7 @@ from runner.supervise.schedule import Pace, look_interval, sample_interval
 from runner.supervise.shots import Snapshots
 from runner.supervise.signals import Held
 from runner.supervise.telling import Teller
+from runner.supervise.terminal import Terminal
 from runner.supervise.terms import Journal, Places, Progress
 from runner.supervise.timeline import Timeline
 from runner.supervise.workload import Work, Workload
@@ -47,8 +48,11 @@ def run(
     after every snapshot. `duration`: stop the program after so many seconds.
     Raises LeakrunError when the program can't be started; nothing runs then. Nothing runs either when it returns.
     """
-    with signals.hold() as held, subreaper():
-        session = _Session(plan, places, journal, duration, progress, work)
+    terminal = Terminal()
+    if former is None and plan.pid is None:
+        terminal.open()
+    with signals.hold(terminal.signals) as held, subreaper():
+        session = _Session(plan, places, journal, duration, progress, work, terminal)
         if former is not None:
             session.take_back(former)
         elif plan.pid is not None:
@@ -59,6 +63,7 @@ def run(
             session.watch(held)
         finally:
             session.end()
+            terminal.close()
         return session.outcome
 
 
@@ -73,9 +78,11 @@ class _Session:
         duration: float | None,
         progress: Callable[[Progress], None] | None,
         work: Work | None,
+        terminal: Terminal,
     ) -> None:
         self.plan = plan
         self.outcome = Outcome()
+        self.terminal = terminal
         self.timeline = Timeline()
         self.output = RawOutput(places.raw)
         self.maps = MapsKeeper(places.maps)
@@ -106,7 +113,8 @@ class _Session:
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
         self.outcome.started_at = time.time()
         self.timeline.origin = time.monotonic()
-        self.outcome.pid = self.family.main_pid = launch(self.plan, held)
+        self.outcome.pid = self.family.main_pid = launch(self.plan, held, own_group=self.terminal.ours)
+        self.terminal.give(self.outcome.pid)
         self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
         self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
 
@@ -189,6 +197,7 @@ class _Session:
             now = self.timeline.now()
             self.snapshots.claims.look(now)  # before anything that takes time: the next dump of that name overwrites it
             self._reap(now)
+            self.terminal.look()
             self._observe(now)
             self.snapshots.tick(now, self.sampler.rss_by_pid)
             self._decide(now)
@@ -197,7 +206,9 @@ class _Session:
             if self._over():
                 return
             info = held.wait(self._next(now) - self.timeline.now())
-            if info is not None and info.si_signo not in signals.WAKING:
+            if info is not None and info.si_signo in self.terminal.signals:
+                self.terminal.hear(info.si_signo)
+            elif info is not None and info.si_signo not in signals.WAKING:
                 self._asked_by_signal(info)
 
     def _over(self) -> bool:
@@ -354,4 +365,14 @@ class _Session:
 
     def _current_progress(self, state: str, note: str) -> Progress:
         shots, sampler, living = self.snapshots, self.sampler, len(self.family.alive())
-        return Progress(self.timeline.now(), sampler.rss, sampler.slope, shots.confirmed, shots.missed, living, state, note)
+        return Progress(
+            self.timeline.now(),
+            sampler.rss,
+            sampler.slope,
+            shots.confirmed,
+            shots.missed,
+            living,
+            state,
+            note,
+            self.terminal.lent,
+        )

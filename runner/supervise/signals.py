@@ -52,9 +52,9 @@ class Held:
 
 
 @contextmanager
-def hold() -> Iterator[Held]:
-    """Hold the stop signals and SIGCHLD back. One that was ignored (nohup, a shell's background job) stays ignored."""
-    wanted = {signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN}
+def hold(more: frozenset[signal.Signals] = frozenset()) -> Iterator[Held]:
+    """Hold the stop signals and SIGCHLD back, and `more`. One that was ignored (nohup, a background job) stays ignored."""
+    wanted = {signum for signum in {*STOPPING, *more} if signal.getsignal(signum) is not signal.SIG_IGN}
     held = frozenset(wanted | WAKING)
     former_child = signal.getsignal(signal.SIGCHLD)
     # With SIGCHLD ignored the kernel reaps children by itself, and their exit codes are lost.

@@ -29,7 +29,7 @@ class Teller:
         self.state = "starting"
         self._timeline, self._journal, self._show = timeline, journal, show
         self._outcome, self._progress = outcome, progress
-        self._journal_due = self._progress_due = 0.0
+        self._journal_due, self._progress_due = 0.0, _PROGRESS  # tools greet in the first moments
         self._unwritable: set[str] = set()
 
     @property

@@ -22,7 +22,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note`: what is worth being shown, a line each."""
+    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note`: what is worth being shown, a line each.
+
+    interactive   the program has the terminal: nobody else is to write there
+    """
 
     elapsed: float
     rss: int
@@ -34,5 +37,6 @@ class Progress:
     note: str = ""
 
 
+    interactive: bool = False
 # Called with the outcome so far and the state: starting, running or stopping.
 Journal = Callable[[Outcome, str], None]

@@ -153,7 +153,7 @@ def test_a_full_disk_in_the_journal_does_not_cost_the_run(run: Any, texts: Any) 
 
 
 def test_progress_on_a_terminal_that_is_gone_does_not_cost_the_run(run: Any) -> None:
-    assert run.start(LaunchPlan(("sh", "-c", "sleep 0.1; exit 4")), fault="progress").outcome().code == 4
+    assert run.start(LaunchPlan(("sh", "-c", "sleep 1.5; exit 4")), fault="progress").outcome().code == 4
 
 
 def test_a_bug_of_ours_leaves_no_program_behind(run: Any) -> None:

@@ -1,5 +1,4 @@
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from runner.plan import EventKind, Gate, LaunchPlan, Proof, SendSignal, StopPlan, Trigger
+from tests.supervise.on_terminal import Terminal
 
 FOREVER = 3600.0  # a grace that a test could never wait out
 LAST = Trigger("dump", SendSignal(signal.SIGURG), Proof("dump.{pid}.*", b"whole"), Gate(catches=signal.SIGURG))
@@ -133,46 +133,6 @@ def test_a_hangup_ends_it_like_term(run: Any, subject: Path) -> None:
     run.send(signal.SIGHUP)
     outcome = run.outcome()
     assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "terminate")
-
-
-class Terminal:
-    """The driver on a terminal of its own, as a person would have it."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            try:
-                os.execvpe(command[0], command, environment)
-            finally:
-                os._exit(127)
-        self.text = ""
-
-    def read_until(self, words: str) -> None:
-        while words not in self.text:
-            self.text += os.read(self.master, 4096).decode()
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def close(self) -> int:
-        try:
-            while got := os.read(self.master, 4096):
-                self.text += got.decode()
-        except OSError:  # EIO: nobody holds the other end any more
-            pass
-        os.close(self.master)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def test_ctrl_c_on_a_terminal_arrives_once(run: Any, subject: Path, texts: Any) -> None:
-    terminal = Terminal(run.prepare(plan(subject, run, "int=exit", "code=4", triggers=(LAST,))), run.environment)
-    terminal.read_until("up")
-    terminal.type("\x03")
-    assert terminal.close() == 4
-    outcome = run.outcome()
-    assert (outcome.code, outcome.stopped_by) == (4, "interrupt")
-    assert "ints=1" in terminal.text
-    assert texts(outcome, EventKind.SIGNAL) == ["leakrun got SIGINT from the terminal"]
 
 
 def test_ctrl_c_that_the_program_ignores_becomes_a_snapshot_and_term(run: Any, subject: Path) -> None:
