@@ -121,7 +121,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         assert ran.returncode == 0, ran.stderr
         return answer(run)
 
-    with ThreadPoolExecutor(3) as pool:  # they sleep most of the time
+    with ThreadPoolExecutor(2) as pool:  # they sleep most of the time
         return dict(zip((example.name for example in EXAMPLES), pool.map(measured, EXAMPLES), strict=True))
 
 
