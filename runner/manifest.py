@@ -111,6 +111,7 @@ def manifest_of(
             "stopped_by": outcome.stopped_by,
             "by_tool": outcome.by_tool,
             "detached": outcome.detached,
+            "out_of_memory": outcome.out_of_memory,
         },
         "usage": {
             "user_seconds": outcome.user_seconds,
@@ -155,6 +156,7 @@ def outcome_of(manifest: Manifest) -> Outcome:
             signum=manifest["exit"]["signal"],
             stopped_by=manifest["exit"]["stopped_by"],
             by_tool=bool(manifest["exit"].get("by_tool")),
+            out_of_memory=str(manifest["exit"].get("out_of_memory") or ""),
             ready=manifest.get("ready"),
             detached=bool(manifest["exit"].get("detached")),
             user_seconds=float(manifest["usage"]["user_seconds"]),

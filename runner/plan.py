@@ -265,6 +265,7 @@ class Outcome:
     detached: bool = False
     ready: float | None = None  # seconds since the start when it counted as up (--ready)
     load_failure: str = ""  # how the load (--load) failed, where it did
+    out_of_memory: str = ""  # the kernel killed the main process for want of memory: which limit that was
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

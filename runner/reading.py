@@ -239,6 +239,8 @@ def _unrecorded(
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
     brief = len(silent) - len(long)
     limits = [f"{brief} processes that ran briefly left no recording"] if brief else []
+    if outcome.out_of_memory:
+        limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
 
 
@@ -266,6 +268,9 @@ def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[R
     if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
         return ""
     backend, loaded = manifest.get("backend"), manifest.get("loaded")
+    if outcome.out_of_memory:
+        why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
+        return f"{why}: give it more, or take snapshots with --every"
     if killed:
         return f"SIGKILL left {backend} no time to write: stop the program with SIGTERM, or take snapshots with --every"
     if loaded and not any(each.loaded for each in outcome.processes):

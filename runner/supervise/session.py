@@ -14,6 +14,7 @@ from runner.supervise.ending import Ending
 from runner.supervise.family import Family, Member, subreaper
 from runner.supervise.keep import MapsKeeper, Sampler
 from runner.supervise.launch import launch
+from runner.supervise.memory_limit import MemoryLimit
 from runner.supervise.output import RawOutput
 from runner.supervise.schedule import Pace, look_interval, sample_interval
 from runner.supervise.shots import Snapshots
@@ -101,6 +102,7 @@ class _Session:
         self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
         self._growth_due = 0.0
         self._adopted_ended = False
+        self.memory_limit: MemoryLimit | None = None
 
     # ---- start and end
 
@@ -115,6 +117,7 @@ class _Session:
         self.timeline.origin = time.monotonic()
         self.outcome.pid = self.family.main_pid = launch(self.plan, held, own_group=self.terminal.ours)
         self.terminal.give(self.outcome.pid)
+        self.memory_limit = MemoryLimit(self.outcome.pid)
         self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
         self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
 
@@ -249,6 +252,10 @@ class _Session:
         text = f"by {signals.name_of(-code)}" if code < 0 else f"with code {code}"
         self.timeline.tell(EventKind.ENDED, self.outcome.pid, text)
         self.family.look(now)
+        if code == -signal.SIGKILL and self.memory_limit is not None and self.memory_limit.has_killed():
+            self.outcome.out_of_memory = self.memory_limit.text()
+            text = f"the kernel killed it for want of memory: {self.outcome.out_of_memory}"
+            self.timeline.tell(EventKind.NOTE, self.outcome.pid, text)
         self._main_is_gone(now)
 
     def _main_is_gone(self, now: float) -> None:
