@@ -12,8 +12,9 @@ from typing import Any
 import gdb  # type: ignore[import-untyped, import-not-found, unused-ignore]  # gdb brings it
 
 DEEPEST = 200  # frames looked at: the allocator's own are among the first
-ALLOCATOR = re.compile(
-    r"(?:je_|_rjem_)|(?:malloc|calloc|realloc|free|cfree|posix_memalign|aligned_alloc|memalign|valloc|[msrxdn]*allocx|mallctl\w*)$"
+ENTRY = re.compile(
+    r"(?:je_|_rjem_)\w+$|operator (?:new|delete)|"
+    r"(?:malloc|calloc|realloc|free|cfree|posix_memalign|aligned_alloc|memalign|valloc|[msrxdn]*allocx|mallctl\w*)$"
 )
 # So that a signal that arrives during the call is delivered, and does not end it half-way.
 QUIETLY = ("handle all nostop noprint pass", "handle SIGINT nostop noprint pass", "set unwindonsignal on")
@@ -71,19 +72,23 @@ def go_where_it_is_safe() -> None:
 def place_of_thread() -> tuple[bool, Any]:
     """Whether the selected thread is inside the allocator, and the frame that has called it, None where that can't be told.
 
-    What is below it is the allocator's, or a library's that the allocator calls; who stands above it needs not be known.
+    Of a shared library the frames are the first, with those of libraries that it calls. What is linked in statically is told by
+    the names of its entries, of which one may stand far up.
     """
-    inside, frame = False, gdb.newest_frame()
+    shared = any("jemalloc" in each.filename for each in gdb.objfiles())
+    inside, caller, frame = False, None, gdb.newest_frame()
     for _ in range(DEEPEST):
         if frame is None:
             break
         library = gdb.solib_name(frame.pc()) or ""
-        if "jemalloc" in library or ALLOCATOR.match(frame.name() or ""):
-            inside = True
-        elif not BENEATH.search(library):
-            return inside, frame
+        if ("jemalloc" in library) if shared else ENTRY.match(frame.name() or ""):
+            inside, caller = True, None
+        elif caller is None and not (shared and BENEATH.search(library)):
+            caller = frame
+            if shared:
+                break
         frame = frame.older()
-    return inside, None
+    return inside, caller
 
 
 def run_until(address: int) -> None:

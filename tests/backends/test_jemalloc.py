@@ -20,6 +20,7 @@ from tests.leakrun_command import answer, leakrun
 
 LIBRARY = next((path for path in sorted(Path("/usr/lib").glob("*/libjemalloc.so.2"))), None)
 ARCHIVE = next((path for path in sorted(Path("/usr/lib").glob("*/libjemalloc.a"))), None)
+WHOLE = ("-Wl,--whole-archive", ARCHIVE, "-Wl,--no-whole-archive", "-ldl", "-lm", "-lstdc++")
 
 pytestmark = [
     pytest.mark.skipif(LIBRARY is None or not shutil.which("gdb"), reason="needs libjemalloc2 and gdb"),
@@ -171,9 +172,12 @@ def test_each_process_has_its_own_series(grows: Path, tmp_path: Path) -> None:
     assert len(said["run"]["processes"]) == 2
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["preloaded", "linked in"])
 @pytest.mark.parametrize("extra", [0, 3], ids=["one thread", "four threads"])
-def test_a_program_that_only_allocates_survives_being_called_into(extra: int, tmp_path: Path) -> None:
-    busy = compiled(tmp_path, "busy", BUSY)
+def test_a_program_that_only_allocates_survives_being_called_into(extra: int, inside: bool, tmp_path: Path) -> None:
+    if inside and ARCHIVE is None:
+        pytest.skip("needs libjemalloc-dev")
+    busy = compiled(tmp_path, "busy", BUSY, *(WHOLE if inside else ()))
     ran = leakrun("-p", "jemalloc", "--every", "200ms", "-o", tmp_path / "run", busy, 6, extra)
     assert (ran.returncode, ran.stdout) == (0, "alive\n"), ran.stderr
     said = answer(tmp_path / "run")
@@ -189,8 +193,7 @@ def test_a_program_that_is_linked_with_it_is_not_preloaded(tmp_path: Path) -> No
 
 @pytest.mark.skipif(ARCHIVE is None, reason="needs libjemalloc-dev")
 def test_a_program_that_has_it_inside_is_left_as_it_is(tmp_path: Path) -> None:
-    whole = ("-Wl,--whole-archive", ARCHIVE, "-Wl,--no-whole-archive", "-ldl", "-lm", "-lstdc++")
-    grows = compiled(tmp_path, "inside", GROWS, *whole)
+    grows = compiled(tmp_path, "inside", GROWS, *WHOLE)
     assert leakrun("-p", "jemalloc", "-o", tmp_path / "run", grows, 500, 2000).returncode == 0
     assert "LD_PRELOAD" not in manifest(tmp_path / "run")["environment"]
     assert site(answer(tmp_path / "run")) == ("growing", "keep", 8)
