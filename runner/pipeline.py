@@ -66,18 +66,23 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     tool = probed(backend, request.profile)
     run = RunDirectory.create(request.output, request.runs_dir, request.profile.name, request.argv[0])
     try:
-        plan = backend.plan(target, tool, request.profile, run.raw)
+        if target.pid is None:
+            run.make_spool()
+        plan = backend.plan(target, tool, request.profile, run.spool or run.raw)
         plan = plan._replace(children=request.children, die_with_parent=request.die_with_parent)
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
-        places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
+        places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
         gc.freeze()  # what was imported until now is not looked through again and again
         gc.enable()
         work = supervise.Work(run.load_log, request.ready, request.load) if request.ready or request.load else None
         outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
     except LeakrunError:
-        shutil.rmtree(run.path)  # nothing ran: there is nothing to lose
+        for path in filter(None, (run.path, run.spool)):
+            shutil.rmtree(path)  # nothing ran: there is nothing to lose
         raise
+    if run.spool is not None:
+        supervise.remove_spool(run.spool)
     tidy(plan, backend, run)
     outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
     journal(outcome, "stopping")
@@ -123,6 +128,7 @@ def manifest(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolSt
         warmup=request.warmup,
         children=request.children,
         supervisor=_myself(),
+        spool=str(run.spool) if run.spool else None,
     )
 
 

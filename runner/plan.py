@@ -104,11 +104,13 @@ class Gate(NamedTuple):
     catches  it has a handler for this signal (SigCgt of /proc/PID/status)
     mapped   this text is in a path of /proc/PID/maps
     exists   this path is there, e.g. vgdb's FIFO
+    same_user  it runs as leakrun's own user, and has not dropped it
     """
 
     catches: int | None = None
     mapped: str | None = None
     exists: str | None = None
+    same_user: bool = False
 
 
 class Proof(NamedTuple):
@@ -263,9 +265,9 @@ class Outcome:
     files: dict[str, float] = field(default_factory=dict)
     by_tool: bool = False
     detached: bool = False
+    out_of_memory: str = ""  # the kernel killed the main process for want of memory: which limit that was
     ready: float | None = None  # seconds since the start when it counted as up (--ready)
     load_failure: str = ""  # how the load (--load) failed, where it did
-    out_of_memory: str = ""  # the kernel killed the main process for want of memory: which limit that was
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

@@ -31,16 +31,21 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
         outcome = outcome_of(manifest)
         living = _living(manifest, outcome)
         chosen = profile.load(str(run.profile), pipeline.options_for)
+        run.spool = _spool(manifest)
         plan, tool = _planned(run, manifest, chosen)
         journal = partial(_journal, run, manifest, plan, tool, chosen)
         if finish or not living:
             _note_the_end(outcome, living)
+            if run.spool is not None:
+                supervise.empty_spool(run.spool, run.raw, () if living else plan.litter)
             outcome.files = supervise.written_at(run.raw, outcome.started_at)
         else:
             _check_main(run, outcome)
-            places = supervise.Places(run.raw, run.maps, run.samples, run.requests)
+            places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
             outcome = supervise.run(plan, places, journal, progress=progress, former=outcome)
             living = []
+        if run.spool is not None and not living:
+            supervise.remove_spool(run.spool)
         pipeline.tidy(plan._replace(litter=() if living else plan.litter), backends.get(chosen.backend), run)
         journal(outcome, "stopping")
         return outcome
@@ -94,12 +99,18 @@ def _check_main(run: RunDirectory, outcome: Outcome) -> None:
         )
 
 
+def _spool(manifest: Manifest) -> Path | None:
+    """Where the tool writes, while that is there."""
+    spool = manifest.get("spool")
+    return Path(spool) if isinstance(spool, str) and Path(spool).is_dir() else None
+
+
 def _planned(run: RunDirectory, manifest: Manifest, chosen: Profile) -> tuple[LaunchPlan, ToolStatus]:
     """The plan that the run was started with, as far as it still matters: triggers, and how to stop."""
     backend = backends.get(chosen.backend)
     tool = pipeline.probed(backend, chosen)
     children = str(manifest.get("children") or "all")
-    return backend.plan(_target(manifest, chosen), tool, chosen, run.raw)._replace(children=children), tool
+    return backend.plan(_target(manifest, chosen), tool, chosen, run.spool or run.raw)._replace(children=children), tool
 
 
 def _target(manifest: Manifest, chosen: Profile) -> Target:

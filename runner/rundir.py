@@ -18,10 +18,14 @@ _TRIES = 100
 
 
 class RunDirectory:
-    """The paths of one run, and its manifest. `path` is absolute."""
+    """The paths of one run, and its manifest. `path` is absolute.
+
+    spool  where the tool writes while the program runs, where that is not raw/ itself
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self.spool: Path | None = None
         self._complete = False
 
     @property
@@ -65,14 +69,14 @@ class RunDirectory:
         return self.path / "samples.csv"
 
     @property
-    def requests(self) -> Path:
-        """Where others ask for snapshots and for the end, while the run is in progress."""
-        return self.path / "requests"
-    @property
     def load_log(self) -> Path:
         """What the load said."""
         return self.path / "load.log"
 
+    @property
+    def requests(self) -> Path:
+        """Where others ask for snapshots and for the end, while the run is in progress."""
+        return self.path / "requests"
 
     @classmethod
     def create(cls, output: Path | None, runs_dir: Path, profile: str, program: str) -> "RunDirectory":
@@ -84,6 +88,21 @@ class RunDirectory:
         for part in (run.raw, run.maps):
             part.mkdir(mode=0o700)
         return run
+
+    def make_spool(self) -> None:
+        """Where the program may drop its user: a directory outside, that every user can write and only root can list.
+
+        It is sticky, so that the kernel follows no link in it that another user has planted (fs.protected_symlinks). It is beside
+        the run, where moving costs nothing, if every user can get there.
+        """
+        if os.geteuid() != 0:
+            return
+        places = [self.path.parent, Path("/var/tmp"), Path("/tmp")]
+        base = next((place for place in places if _anybody_reaches(place)), None)
+        if base is not None:
+            self.spool = base / f".leakrun-{os.urandom(8).hex()}"
+            self.spool.mkdir(mode=0o700)
+            self.spool.chmod(0o1733)  # whatever the umask
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -168,6 +187,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
         hint = "make room there, or choose another place with --runs-dir"
         raise LeakrunError(ErrorKind.UNMEASURED, f"{path} can't be written: {error.strerror}", hint) from None
+
+
+def _anybody_reaches(path: Path) -> bool:
+    try:
+        return all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
+    except OSError:
+        return False
 
 
 def _make(path: Path) -> Path:

@@ -131,7 +131,8 @@ def checkpoint(
             timeout=VGDB_SECONDS,
             stdout=pattern if to_stdout else None,
         ),
-        gate=Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*"),
+        # A process that dropped its user can't open its FIFOs any more, and vgdb would wait until its time is up.
+        gate=Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*", same_user=True),
         proof=Proof(pattern, marker),
         every=profile.snapshots.every,
         adaptive=profile.snapshots.adaptive,

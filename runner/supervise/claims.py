@@ -242,6 +242,7 @@ class Claims:
             (self.output.raw / name).rename(self.output.raw / kept)
         except OSError:
             return name
+        self.output.deliver(kept)
         return kept
 
     def _give_up(self, arrival: Arrival) -> None:

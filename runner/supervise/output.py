@@ -2,7 +2,11 @@
 
 import os
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+from runner.supervise import spool
 
 _TAIL = 1 << 16
 _WHOLE = 1 << 26  # a marker is looked for in at most this many bytes
@@ -13,10 +17,12 @@ class RawOutput:
     """Watches the files below `raw`. Names are paths relative to it.
 
     arrivals  every file's name in the order in which it was first seen
+    final     where a file is moved to by deliver(), under the same name
     """
 
-    def __init__(self, raw: Path) -> None:
+    def __init__(self, raw: Path, final: Path | None = None) -> None:
         self.raw = raw
+        self.final = final or raw
         self.arrivals: list[str] = []
         self.grown_at = float("-inf")
         self._directories: dict[str, tuple[int, int]] = {"": (0, 0)}  # its modification time, and when we listed it
@@ -64,6 +70,16 @@ class RawOutput:
             return None
         return status.st_size, status.st_mtime_ns
 
+    def deliver(self, name: str) -> None:
+        """The file is whole: put it where nobody else can write. One that can't be moved now is tried once more at the end."""
+        if self.final != self.raw:
+            with suppress(OSError):
+                spool.move(name, self.raw, self.final)
+
+    def deliver_all(self, litter: Iterable[str]) -> list[str]:
+        """All that is left, but what nobody needs; the names of those that can't be moved."""
+        return spool.move_all(self.raw, self.final, litter) if self.final != self.raw else []
+
     def look_for_growth(self, now: float) -> None:
         """Set `grown_at` to `now` if any file has another size than at the last look."""
         self.refresh()
@@ -84,7 +100,8 @@ class RawOutput:
         if not marker:
             return True
         try:
-            with (self.raw / name).open("rb") as file:
+            descriptor = os.open(self.raw / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL))
                 if marker in file.read():
@@ -96,6 +113,8 @@ class RawOutput:
 
     def written_at(self, started_at: float) -> dict[str, float]:
         """For each file: when it was last written, in seconds since `started_at` (Unix time), never negative."""
+        if self.final != self.raw:
+            return RawOutput(self.final).written_at(started_at)
         self.refresh()
         states = {name: self.state(name) for name in self.names()}
         return {name: max(0.0, round(state[1] / 1e9 - started_at, 3)) for name, state in states.items() if state}

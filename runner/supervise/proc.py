@@ -126,6 +126,14 @@ def catches(pid: int, signum: int) -> bool:
     return False
 
 
+def user(pid: int) -> int | None:
+    """The effective user id of the process."""
+    for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
+        if line.startswith(b"Uid:"):
+            return int(line.split()[2])
+    return None
+
+
 def boot_id() -> str:
     """Tells this boot of the machine from every other."""
     return (read_bytes("/proc/sys/kernel/random/boot_id") or b"").decode("ascii").strip()

@@ -85,7 +85,7 @@ class _Session:
         self.outcome = Outcome()
         self.terminal = terminal
         self.timeline = Timeline()
-        self.output = RawOutput(places.raw)
+        self.output = RawOutput(places.spool or places.raw, places.raw)
         self.maps = MapsKeeper(places.maps)
         self.sampler = Sampler(places.samples)
         self.inbox = requests.Inbox(places.requests)
@@ -157,6 +157,12 @@ class _Session:
         self._end_all()
         self.workload.kill()
         self.snapshots.claims.close(self.timeline.now())
+        left = self.output.deliver_all(self.plan.litter)
+        if left:
+            text = (
+                f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_REASONS])}"
+            )
+            self.timeline.tell(EventKind.NOTE, None, text)
         self.sampler.close()
         self._tell_what_is_missing()
         self._current_outcome()

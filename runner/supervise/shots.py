@@ -31,6 +31,8 @@ def closed(gate: Gate, member: Member, mapped_before: bool = False) -> str:
         return "it is stopped"
     if gate.exists is not None and not _exists(Path(fill(gate.exists, pid, 0))):
         return f"{fill(gate.exists, pid, 0)} is not there"
+    if gate.same_user and proc.user(pid) != os.geteuid():
+        return "it has dropped its user"
     if gate.catches is not None and not proc.catches(pid, gate.catches):
         return f"it does not catch {signals.name_of(gate.catches)}"
     if gate.mapped is not None and not mapped_before:
@@ -343,8 +345,11 @@ class Snapshots:
         return True
 
     def _kept(self, shot: Shot, name: str) -> str:
-        """The name that a proven file has from now on."""
-        return self.claims.give(name, shot.series.member.pid) if shot.series.trigger.proof.keep_as else name
+        """The name that a proven file has from now on, in its place."""
+        if shot.series.trigger.proof.keep_as:
+            return self.claims.give(name, shot.series.member.pid)
+        self.output.deliver(name)
+        return name
 
     def _act(self, shot: Shot, now: float) -> str:
         """Do the trigger's action; the reason when that was not possible."""

@@ -12,12 +12,14 @@ class Places:
     """Where the supervisor writes: directories that exist, and the path of samples.csv.
 
     requests   the directory, to be made, in which others ask for snapshots and for the end; None for none
+    spool      where the tool writes, if not in `raw`: what is there is moved to `raw` as it is proven, and at the end
     """
 
     raw: Path
     maps: Path
     samples: Path
     requests: Path | None = None
+    spool: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Progress:
     processes: int
     state: str
     note: str = ""
-
-
     interactive: bool = False
+
+
 # Called with the outcome so far and the state: starting, running or stopping.
 Journal = Callable[[Outcome, str], None]
