@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.problems import Place, Problem, refusal
+from runner.profile.problems import Place, Problem, refusal
 from runner.quantities import parse_duration, parse_switch, shown
 from runner.user_directories import configuration_directory
 
@@ -102,7 +102,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _file_sources(file: Path, source: str, problems: list[Problem]) -> Iterator[Source]:
-    from runner.yaml_tree import Scalar, read_mapping
+    from runner.profile.yaml_tree import Scalar, read_mapping
 
     try:
         tree = read_mapping(file, source, problems, may_be_empty=True)

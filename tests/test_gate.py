@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from runner import baseline, gate
+from runner import gate
 from runner.errors import LeakrunError
-from runner.gate import Outcome, Standing, Terms, judge
+from runner.gate import Outcome, Standing, Terms, baseline, judge
 from runner.model import FindingKind, Verdict
 from tests.gate_items import a_run, error, finding
 

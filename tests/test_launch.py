@@ -16,7 +16,7 @@ LATER = (
     "runner.model",
     "runner.reading",
     "runner.reports",
-    "runner.yaml_tree",
+    "runner.profile.yaml_tree",
     "typer._adapters",
     "xml",
     "yaml",

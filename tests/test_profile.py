@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from runner import backends, profile
 from runner.errors import ErrorKind, LeakrunError
 from runner.profile import NextToFile, Profile, ToolOptions, Within, Written, dump, load, parse_signal, shipped_names
-from runner.yaml_tree import DEEPEST, LARGEST_FILE
+from runner.profile.yaml_tree import DEEPEST, LARGEST_FILE
 
 Path_ = Annotated[str, NextToFile()]
 

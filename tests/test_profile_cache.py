@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import profile_cache, profile_reading
 from runner.errors import LeakrunError
 from runner.pipeline import load_profile
+from runner.profile import cache as profile_cache
 from runner.profile import dump
+from runner.profile import reading as profile_reading
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +131,7 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
 def test_other_code_asks_again() -> None:
     """An entry that another state of leakrun's code made is not taken: it may have meant something else."""
     program = (
-        "from runner import profile_cache as c; from pathlib import Path; c.__version__ = '%s'; print(c.kept(c.about_text(b'x')))"
+        "from runner.profile import cache as c; from pathlib import Path; c.__version__ = '%s'; print(c.kept(c.about_text(b'x')))"
     )
     keep = program.replace("print(", "c.keep(c.about_text(b'x'), {'a': 1}); print(")
     said = [

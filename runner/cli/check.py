@@ -15,9 +15,9 @@ from runner.cli.screen import say
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
-    from runner.baseline import Known
     from runner.formats.suppressions import Suppression
     from runner.gate import CheckedRun, Result, Terms
+    from runner.gate.baseline import Known
 
 _RATE = re.compile(r"(.+)/(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -130,7 +130,7 @@ def _text(path: Path, what: str) -> str:
 
 
 def _known(path: Path | None, *, may_be_missing: bool) -> "list[Known]":
-    from runner import baseline
+    from runner.gate import baseline
 
     if path is None or (may_be_missing and not path.exists()):
         return []
@@ -149,7 +149,8 @@ def _checked(
     what: Sequence[str], settings: config.Settings, search: Sequence[Path], entries: "Sequence[Suppression]"
 ) -> "CheckedRun":
     """One run, read and concluded without what is suppressed."""
-    from runner import gate, reading, suppressed
+    from runner import gate, reading
+    from runner.gate import suppressed
     from runner.model import Verdict
 
     used: Counter[str] = Counter()
@@ -200,8 +201,9 @@ def _summarise(result: "Result", baseline: Path | None) -> None:
 
 def _update(result: "Result", known: "Sequence[Known]", path: Path) -> None:
     """Write the baseline: from then on what it holds is known. Never from runs that could not measure."""
-    from runner import baseline, gate
+    from runner import gate
     from runner.cli.output import writing
+    from runner.gate import baseline
 
     entries = gate.updated(result, known)
     with writing(path) as stream:

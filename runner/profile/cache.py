@@ -103,8 +103,8 @@ def _content(path: Path) -> bytes | None:
 @cache
 def _code() -> tuple[str, str, int]:
     """What stands for leakrun itself: other code may find another meaning in the same file."""
-    package = Path(__file__).parent
-    directories = (package, package / "backends")
+    package = Path(__file__).parent.parent
+    directories = (package, package / "profile", package / "backends")
     found = (entry for directory in directories for entry in os.scandir(directory) if entry.name.endswith(".py"))
     changes = sorted((entry.name, entry.stat().st_mtime_ns) for entry in found)
     return __version__, str(package), crc32(repr(changes).encode())

@@ -7,11 +7,11 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from runner import profile_cache
 from runner.errors import ErrorKind, LeakrunError
-from runner.marks import Checked, NextToFile, Within, Written, types_in
-from runner.profile_files import located, shipped_names
-from runner.profile_parts import Duration, OptionsFor, Profile, Size, Snapshots, Stop, ToolOptions
+from runner.profile import cache as profile_cache
+from runner.profile.files import located, shipped_names
+from runner.profile.marks import Checked, NextToFile, Within, Written, types_in
+from runner.profile.parts import Duration, OptionsFor, Profile, Size, Snapshots, Stop, ToolOptions
 from runner.quantities import parse_duration, parse_signal, parse_size, shown
 
 __all__ = [
@@ -55,7 +55,7 @@ def load(name_or_path: str, options_for: OptionsFor, overrides: Sequence[str] = 
         known = _kept(question, options_for)
         if known is not None:
             return known
-    from runner.profile_reading import read_profile
+    from runner.profile.reading import read_profile
 
     profile, files = read_profile(name_or_path, options_for, overrides, tool_args)
     if questions and questions == profile_cache.questions(file, overrides, tool_args):  # it was not changed meanwhile

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, dataclass_transform
 
-from runner.marks import Checked, Within, Written
 from runner.plan import StopPlan
+from runner.profile.marks import Checked, Within, Written
 from runner.quantities import format_duration, format_signal, parse_duration, parse_size, parse_stop_signal, shown
 
 SHORTEST_INTERVAL = 0.01  # seconds

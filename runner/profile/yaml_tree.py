@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from runner.problems import Place, Problem, dotted
+from runner.profile.problems import Place, Problem, dotted
 from runner.quantities import shown
 
 LARGEST_FILE = 256 * 1024  # bytes

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from runner.problems import Problem, refusal
-from runner.profile_files import located, shipped_names
-from runner.profile_parts import OptionsFor, Profile, Snapshots, Stop, ToolOptions
-from runner.profile_source import overridden, tree_of
+from runner.profile.files import located, shipped_names
+from runner.profile.parts import OptionsFor, Profile, Snapshots, Stop, ToolOptions
+from runner.profile.problems import Problem, refusal
+from runner.profile.source import overridden, tree_of
+from runner.profile.yaml_tree import Broken, Group, Node, Scalar
+from runner.profile.yaml_values import NULLS, similar, validate
 from runner.quantities import shown
-from runner.yaml_tree import Broken, Group, Node, Scalar
-from runner.yaml_values import NULLS, similar, validate
 
 _BACKEND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 

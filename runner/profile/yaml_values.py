@@ -17,10 +17,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
-from runner.marks import Due, NextToFile, Written, types_in
-from runner.problems import Place, Problem, dotted
+from runner.profile.marks import Due, NextToFile, Written, types_in
+from runner.profile.problems import Place, Problem, dotted
+from runner.profile.yaml_tree import Broken, Group, Listing, Node, Scalar
 from runner.quantities import parse_switch, shown
-from runner.yaml_tree import Broken, Group, Listing, Node, Scalar
 
 NULLS = ("", "~", "null", "Null", "NULL")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)

@@ -10,8 +10,9 @@ ENDINGS = (".yaml", ".yml")
 
 def shipped_directory() -> Path:
     """The profiles that come with leakrun: in the package where it was installed, at the top of a checkout."""
-    packaged = Path(__file__).parent / "_profiles"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "profiles"
+    package = Path(__file__).parent.parent
+    packaged = package / "_profiles"
+    return packaged if packaged.is_dir() else package.parent / "profiles"
 
 
 def shipped_names() -> list[str]:
@@ -44,7 +45,7 @@ def _file(text: str, directory: Path) -> tuple[Path, str]:
     if is_directory:
         raise LeakrunError(ErrorKind.USAGE, f"the profile {shown(text)} is a directory", "name a YAML file")
     if not exists:
-        from runner.yaml_values import similar
+        from runner.profile.yaml_values import similar
 
         advice = similar(Path(text).stem, shipped_names(), "the shipped {}").strip(" ()")
         raise LeakrunError(
@@ -56,7 +57,7 @@ def _file(text: str, directory: Path) -> tuple[Path, str]:
 
 
 def _advice(name: str, names: list[str], directory: Path) -> str:
-    from runner.yaml_values import similar  # which a name that is there needs not
+    from runner.profile.yaml_values import similar  # which a name that is there needs not
 
     guess = similar(name, names).strip(" ()")
     for ending in ("", *ENDINGS):

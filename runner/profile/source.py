@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.problems import Place, Problem, dotted
-from runner.profile_files import located, reason_of
+from runner.profile.files import located, reason_of
+from runner.profile.problems import Place, Problem, dotted
+from runner.profile.yaml_tree import Broken, Group, Listing, Node, Scalar, parse_yaml, read_mapping
 from runner.quantities import shown
-from runner.yaml_tree import Broken, Group, Listing, Node, Scalar, parse_yaml, read_mapping
 
 LONGEST_CHAIN = 20  # profiles that extend one another
 GROUPS = ("options", "snapshots", "stop", "env")

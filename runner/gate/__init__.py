@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from runner.analysis.wording import count_text, size_text
-from runner.baseline import Identity, Known, matched
 from runner.errors import ErrorKind, LeakrunError
+from runner.gate.baseline import Identity, Known, matched
 from runner.model import Answer, AnswerError, AnswerFrame, Finding, FindingKind, Verdict
 from runner.paths import near
 
