@@ -27,7 +27,7 @@ def run(example: Example, command: list[str], program: Path) -> None:
     args = example.args or (SECONDS,)
     process = subprocess.Popen([*command, program, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        code = process.wait(timeout=1.5 if example.stop_signal else 60)
+        code = process.wait(timeout=4 if example.stop_signal else 60)
     except subprocess.TimeoutExpired:
         process.send_signal(getattr(signal, f"SIG{example.stop_signal}"))
         code = process.wait(timeout=30)
