@@ -107,7 +107,9 @@ class _Rows:
         self.times, self.rows, self.span = times, rows, float(span)
         first, second = np.triu_indices(len(times), 1)
         rises = rows[:, second] - rows[:, first]
-        self.slope: Floats = np.median(rises / (times[second] - times[first]), axis=1)
+        gaps = times[second] - times[first]
+        apart = gaps > 0  # Sen's slope is over pairs of different times
+        self.slope: Floats = np.median(rises[:, apart] / gaps[apart], axis=1) if apart.any() else np.zeros(len(rows))
         self.rise = self.slope * self.span
         signs = np.sign(rises)
         untied = np.abs(signs).sum(axis=1)
