@@ -11,9 +11,9 @@ from tests.leakrun_command import answer, leakrun
 SOURCE = """
 #include <stdlib.h>
 #include <unistd.h>
-static void *kept[400];
+static void *kept[1000];
 __attribute__((noinline)) static void keep(int i) { kept[i] = malloc(5000); }
-int main(void) { for (int i = 0; i < 300; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
+int main(void) { for (int i = 0; i < 800; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
 """
 ODD = "100% odd %p %q{HOME} é"
 
