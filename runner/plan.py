@@ -139,6 +139,7 @@ class Trigger(NamedTuple):
     rss_step   a snapshot for each that many bytes that the process's rss grows
     share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
+    keep_last  how many of one process's files stay, where each new one holds all that the older ones held; None for all
     retries    how often an unproven action is repeated, each waited for `patience` seconds
     """
 
@@ -154,6 +155,7 @@ class Trigger(NamedTuple):
     retries: int = 2
     patience: float = 5.0
     share: float | None = None
+    keep_last: int | None = None
 
 
 class StopPlan(NamedTuple):
@@ -245,7 +247,8 @@ class Outcome:
 
     code, signum  of the main process: exactly one is not None once it has ended
                   (or both None: it was not our child, so that how it ended is not known)
-    stopped_by    None when it ended by itself; else who ended it: "interrupt", "terminate", "for", "stop", "load", "ready" (it never came up)
+    stopped_by    None when it ended by itself; else who ended it: "interrupt",
+                "terminate", "for", "stop", "load", "ready" (it never came up)
     detached      it was attached to, and let go: it runs on
     files         for each native output below raw/: when it was last written, in seconds since the start
     by_tool       the code is the tool's, put in the place of the program's own, which is not known

@@ -121,7 +121,14 @@ def options_as_arguments(options: ToolOptions) -> Iterator[str]:
 
 
 def checkpoint(
-    command: list[str], out: Path, pattern: str, profile: Profile, *, marker: bytes = b"", to_stdout: bool = False
+    command: list[str],
+    out: Path,
+    pattern: str,
+    profile: Profile,
+    *,
+    marker: bytes = b"",
+    to_stdout: bool = False,
+    keep_last: int | None = None,
 ) -> Trigger:
     """A snapshot taken by a monitor command through vgdb, on the profile's timer, on request and before the stop."""
     return Trigger(
@@ -140,6 +147,7 @@ def checkpoint(
         before_stop=profile.snapshots.at_exit,
         retries=1,
         patience=VGDB_SECONDS,
+        keep_last=keep_last,
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
     from runner.model import Recording
 
 YesNo = _valgrind.YesNo
+CHECKPOINTS = 2  # of each process: every one holds the whole timeline so far, and the last may be cut by a full disk
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
 _STAMP = rb"(?m)^==(\d+):(\d\d):(\d\d):(\d\d)\.(\d{3}) \d+=="  # days:hours:minutes:seconds
 
@@ -54,7 +55,7 @@ class Massif(Backend):
         place = _valgrind.escaped(out)
         output = [f"--massif-out-file={place}/massif.%p.out", f"--log-file={place}/valgrind.%p.log", "--time-stamp=yes"]
         name = "massif.{pid}.{n}.checkpoint"
-        timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile)
+        timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile, keep_last=CHECKPOINTS)
         return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":

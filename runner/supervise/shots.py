@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class Series:
     rss_mark: int | None = None
     why_closed: str = ""
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
+    files: list[str] = field(default_factory=list)  # confirmed and superseded one day, the oldest first
 
     def settle(self, asked: list[Asked], file: str = "", reason: str = "") -> None:
         """Tell those who asked how it went."""
@@ -333,6 +335,8 @@ class Snapshots:
             self.confirmed += 1
             shot.series.taken += 1
             self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, name)
+            if shot.series.trigger.keep_last is not None and not shot.asked:  # who asked for one was told its name
+                self._drop_superseded(shot.series, name, shot.series.trigger.keep_last)
             shot.series.settle(shot.asked, file=name)
         elif move is Move.MISSED:
             self.missed += 1
@@ -343,6 +347,13 @@ class Snapshots:
             self._note(shot.series, "a snapshot was under way when the process ended")
             shot.series.settle(shot.asked, reason="the process ended first")
         return True
+
+    def _drop_superseded(self, series: Series, name: str, keep_last: int) -> None:
+        """Remove what the newest hold too."""
+        series.files.append(name)
+        while len(series.files) > keep_last:
+            with suppress(OSError):
+                (self.output.final / series.files.pop(0)).unlink()
 
     def _kept(self, shot: Shot, name: str) -> str:
         """The name that a proven file has from now on, in its place."""

@@ -32,7 +32,8 @@ def test_the_program_is_taken_back_and_watched_to_its_end(start: Any, server: Pa
     files = run.files()
     assert files[: len(before)] == before
     assert len(set(files)) == len(files), "a snapshot was written over"
-    assert all((run.directory / "raw" / file).exists() for file in files)
+    there = [file for file in files if (run.directory / "raw" / file).exists()]
+    assert there == files if profile == "heapprofile" else there[-2:] == files[-2:]  # each of massif's holds the older ones
     assert manifest["process"]["pid"] == target and not lives(target)
     assert [manifest["exit"][key] for key in ("code", "signal", "stopped_by", "detached")] == [None, None, "stop", False]
     times = [each["time"] for each in manifest["timeline"]]

@@ -132,6 +132,13 @@ def test_every_process_has_its_own_snapshots(run: Any, subject: Path) -> None:
     assert all(f".{event.pid}." in event.file for event in events(outcome, EventKind.SNAPSHOT))
 
 
+def test_what_newer_ones_hold_too_is_dropped(run: Any, subject: Path) -> None:
+    outcome = run.start(launch(subject, run, dump(keep_last=2)), duration=1.0).outcome()
+    files = [event.file for event in events(outcome, EventKind.SNAPSHOT)]
+    assert len(files) >= 5
+    assert sorted(path.name for path in run.raw.iterdir()) == files[-2:] == sorted(outcome.files)
+
+
 def test_a_thousand_snapshots(run: Any, subject: Path) -> None:
     trigger = dump(every=0.002, proof=Proof("dump.{pid}.*", b"whole", settle=0.0))
     run.start(launch(subject, run, trigger)).wait_for_line("up")
