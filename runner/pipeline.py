@@ -81,18 +81,30 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         for path in filter(None, (run.path, run.spool)):
             shutil.rmtree(path)  # nothing ran: there is nothing to lose
         raise
-    if run.spool is not None:
-        supervise.remove_spool(run.spool)
+    _settle(run, plan, outcome)
     tidy(plan, backend, run)
     outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
     journal(outcome, "stopping")
     return run, outcome
 
 
+def _settle(run: RunDirectory, plan: LaunchPlan, outcome: Outcome) -> None:
+    """Bring what the tool wrote to where the run directory is now. Raises LeakrunError(UNMEASURED) where it was deleted."""
+    if not run.follow():
+        where = f"what is left of it is in {run.spool}" if run.spool else "leave it in its place until the run has ended"
+        raise LeakrunError(ErrorKind.UNMEASURED, f"{run.path} was deleted while the program ran: its recording is lost", where)
+    if run.spool is not None:
+        supervise.empty_spool(run.spool, run.raw, plan.litter)
+        supervise.remove_spool(run.spool)
+    outcome.files = supervise.written_at(run.raw, outcome.started_at)
+
+
 def inspect(request: Request, backend: Backend) -> Target:
     """The program that would run. Raises LeakrunError where it can't."""
     from runner.symbols.target import inspect_target
 
+    if request.cwd is not None and not request.cwd.is_dir():
+        raise LeakrunError(ErrorKind.USAGE, f"--cwd {request.cwd} is not a directory", "name one that is there")
     environment = {**os.environ, **dict(request.env)}
     target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
     return target._replace(env=request.env, preload=environment.get("LD_PRELOAD", ""))
@@ -112,6 +124,7 @@ def probed(backend: Backend, chosen: Profile) -> ToolStatus:
 
 def _journal(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolStatus, outcome: Outcome, state: str) -> None:
     """Write what is known of the run so far."""
+    run.follow()
     run.write_manifest(manifest(run, request, plan, tool, outcome, state))
 
 

@@ -27,6 +27,7 @@ class RunDirectory:
         self.path = path.absolute()
         self.spool: Path | None = None
         self._complete = False
+        self._handle: int | None = None  # of the directory itself, wherever it is moved; held until the process ends
 
     @property
     def id(self) -> str:
@@ -87,7 +88,17 @@ class RunDirectory:
         run = cls(_make(output.absolute()) if output is not None else _make_named(runs_dir.absolute(), profile, program))
         for part in (run.raw, run.maps):
             part.mkdir(mode=0o700)
+        run._handle = os.open(run.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         return run
+
+    def follow(self) -> bool:
+        """Find the directory again where somebody has renamed it. False when it was deleted."""
+        if self._handle is None:
+            return self.path.is_dir()
+        if os.fstat(self._handle).st_nlink == 0:
+            return False
+        self.path = Path(f"/proc/self/fd/{self._handle}").readlink()
+        return True
 
     def make_spool(self) -> None:
         """Where the program may drop its user: a directory outside, that every user can write and only root can list.

@@ -158,7 +158,7 @@ class _Session:
         self.workload.kill()
         self.snapshots.claims.close(self.timeline.now())
         left = self.output.deliver_all(self.plan.litter)
-        if left:
+        if left and self.output.final.is_dir():  # else it was moved, and they go after it
             text = (
                 f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_REASONS])}"
             )

@@ -16,6 +16,8 @@ def move(name: str, spool: Path, raw: Path) -> None:
     """Move one file, its times kept. Raises OSError; what is no plain file is refused so, and stays."""
     source, target = spool / name, raw / name
     _check(source)
+    if not raw.is_dir():  # never made anew: the run directory was moved or deleted
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(raw))
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         source.rename(target)
