@@ -140,6 +140,7 @@ class Trigger(NamedTuple):
     share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
     keep_last  how many of one process's files stay, where each new one holds all that the older ones held; None for all
+    thins      each file stands for itself, so that older ones may go where the disk gets full
     retries    how often an unproven action is repeated, each waited for `patience` seconds
     """
 
@@ -156,6 +157,7 @@ class Trigger(NamedTuple):
     patience: float = 5.0
     share: float | None = None
     keep_last: int | None = None
+    thins: bool = False
 
 
 class StopPlan(NamedTuple):

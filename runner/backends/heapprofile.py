@@ -98,6 +98,7 @@ class Heapprofile(Backend):
                 own="heap.*_{pid}.*.heap",
             ),
             patience=2.0,
+            thins=True,
             every=snapshots.every,
             adaptive=snapshots.adaptive,
             rss_step=snapshots.rss_step,

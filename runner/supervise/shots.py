@@ -3,7 +3,6 @@
 import fnmatch
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from runner.supervise.family import Family, Member
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
 from runner.supervise.requests import Asked, Taken
+from runner.supervise.retention import Retention
 from runner.supervise.schedule import snapshot_interval
 from runner.supervise.timeline import Timeline
 
@@ -71,7 +71,6 @@ class Series:
     rss_mark: int | None = None
     why_closed: str = ""
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
-    files: list[str] = field(default_factory=list)  # confirmed and superseded one day, the oldest first
 
     def settle(self, asked: list[Asked], file: str = "", reason: str = "") -> None:
         """Tell those who asked how it went."""
@@ -105,6 +104,7 @@ class Snapshots:
     timeline: Timeline
     children: str = "all"  # whose snapshots are taken beside the main process's
     claims: Claims = field(init=False)
+    retention: Retention = field(init=False)
     confirmed: int = 0
     missed: int = 0
     helpers: dict[int, Helper] = field(default_factory=dict)
@@ -117,6 +117,7 @@ class Snapshots:
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.triggers, self.family, self.output, self.timeline)
+        self.retention = Retention(self.output, self.timeline)
 
     @property
     def busy(self) -> bool:
@@ -223,11 +224,11 @@ class Snapshots:
         if not series.opened:
             return now >= series.due and self._opens(series, now)
         if series.trigger.rss_step is not None and self._has_grown(series, rss_by_pid):
-            return self._gate_is_open(series)
+            return self._may_begin(series, now)
         if series.trigger.every is None or now < series.due:
             return False
         self._plan_next(series, now)
-        return self._gate_is_open(series)
+        return self._may_begin(series, now)
 
     def _opens(self, series: Series, now: float) -> bool:
         """The first time that the gate is open begins the series; that alone is no reason for a snapshot."""
@@ -238,6 +239,9 @@ class Snapshots:
             series.due = now + series.gate_wait
             series.gate_wait = min(series.gate_wait * 1.2, _LAST_GATE)
         return False
+
+    def _may_begin(self, series: Series, now: float) -> bool:
+        return self._gate_is_open(series) and not self.retention.lacks_room(series.member.pid, series.trigger, now)
 
     def _gate_is_open(self, series: Series) -> bool:
         member = series.member
@@ -335,8 +339,8 @@ class Snapshots:
             self.confirmed += 1
             shot.series.taken += 1
             self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, name)
-            if shot.series.trigger.keep_last is not None and not shot.asked:  # who asked for one was told its name
-                self._drop_superseded(shot.series, name, shot.series.trigger.keep_last)
+            if not shot.asked:  # who asked for one is told its name
+                self.retention.keep(pid, shot.series.trigger, name)
             shot.series.settle(shot.asked, file=name)
         elif move is Move.MISSED:
             self.missed += 1
@@ -347,13 +351,6 @@ class Snapshots:
             self._note(shot.series, "a snapshot was under way when the process ended")
             shot.series.settle(shot.asked, reason="the process ended first")
         return True
-
-    def _drop_superseded(self, series: Series, name: str, keep_last: int) -> None:
-        """Remove what the newest hold too."""
-        series.files.append(name)
-        while len(series.files) > keep_last:
-            with suppress(OSError):
-                (self.output.final / series.files.pop(0)).unlink()
 
     def _kept(self, shot: Shot, name: str) -> str:
         """The name that a proven file has from now on, in its place."""
