@@ -12,7 +12,7 @@ from typing import Any
 from runner import analysis, backends, formats, mappings, profile, rundir
 from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
-from runner.manifest import Manifest, outcome_of
+from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, ProcessOutcome, called
 from runner.profile import Profile
@@ -93,7 +93,7 @@ def evidence_of_run(
 ) -> Evidence:
     """What a run recorded: of all its processes, or of those that `children` says."""
     manifest = run.read_manifest()
-    outcome = outcome_of(manifest)
+    outcome = _outcome(manifest)
     chosen, recordings, _ = _read_run(run, outcome, search)
     heard = _heard(recordings, outcome, manifest, children)
     nothing = ""
@@ -123,7 +123,7 @@ def conclude_run(
 ) -> Answer:
     """What a run says. `keep_names` writes symbols.json, as is due when the run has just ended."""
     manifest = run.read_manifest()
-    outcome = outcome_of(manifest)
+    outcome = _outcome(manifest)
     chosen, recordings, names = _read_run(run, outcome, search)
     if keep_names and names.modules:
         save_names(names, run.symbols)
@@ -141,7 +141,7 @@ def conclude_run(
         **_unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
-    answer.run = _run_facts(run, manifest, outcome, heard, measured=not unmeasured)
+    answer.run = _run_facts(run, manifest, outcome, heard, Redaction(chosen.redact), measured=not unmeasured)
     return answer
 
 
@@ -212,6 +212,14 @@ def _command_of(recording: Recording, outcome: Outcome) -> list[str]:
     return recording.command or seen or [""]
 
 
+def _outcome(manifest: Manifest) -> Outcome:
+    """How the run went. While it goes on only the timeline knows when the files were written."""
+    outcome = outcome_of(manifest)
+    if not outcome.files:
+        outcome.files = {each.file: each.time for each in outcome.timeline if each.kind is EventKind.SNAPSHOT and each.file}
+    return outcome
+
+
 def _unrecorded(
     outcome: Outcome, recordings: Sequence[Recording], manifest: Manifest, children: str | None, tools: frozenset[int]
 ) -> dict[str, tuple[str, ...]]:
@@ -235,6 +243,8 @@ def _unrecorded(
         else f"process {each.pid} ({each.name}) ran without {tool}: it may be static, setuid, or started with a clean environment"
         for each in long[:MOST_NAMED]
     ]
+    if wanted not in ("all", "none") and not any(each.name == wanted for each in outcome.processes):
+        doubts.append(f"no process was called {wanted!r}: leave --children out, or name one of those in the manifest")
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
     brief = len(silent) - len(long)
@@ -268,6 +278,8 @@ def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[R
     if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
         return ""
     backend, loaded = manifest.get("backend"), manifest.get("loaded")
+    if manifest["state"] in ("starting", "running", "stopping") and outcome.code is outcome.signum is None:
+        return f"the run is in progress, and {backend} has written nothing yet: look again later, or take a snapshot"
     if outcome.out_of_memory:
         why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
         return f"{why}: give it more, or take snapshots with --every"
@@ -278,11 +290,13 @@ def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[R
             f"{loaded} was never seen in the program's memory maps and left no output: a wrapper that cleans the environment, "
             "or a static or setuid program, may stand between; name the program itself"
         )
+    if outcome.seconds < 1:
+        return f"{backend} left no output: the program ended at once, or the tool refused its options (see its line on stderr)"
     return f"{backend} left no readable output below raw/: see what it said there and on stderr (a full disk? a changed user?)"
 
 
 def _run_facts(
-    run: RunDirectory, manifest: Manifest, outcome: Outcome, heard: Sequence[Recording], *, measured: bool
+    run: RunDirectory, manifest: Manifest, outcome: Outcome, heard: Sequence[Recording], hide: Redaction, *, measured: bool
 ) -> dict[str, Any]:
     started = datetime.datetime.fromtimestamp(outcome.started_at, datetime.UTC)
     main = next((each for each in heard if each.pid == outcome.pid), heard[0] if heard else None)
@@ -297,7 +311,7 @@ def _run_facts(
         "seconds": outcome.seconds,
         "exit": {
             "code": outcome.code,
-            "signal": signal.Signals(outcome.signum).name if outcome.signum else None,
+            "signal": _signal_name(outcome.signum) if outcome.signum else None,
             "stopped_by": outcome.stopped_by,
             "by_tool": outcome.by_tool,
         },
@@ -305,8 +319,16 @@ def _run_facts(
         "measured": measured,
         "snapshots": len(main.snapshots) if main else 0,
         "misses": outcome.misses,
-        "processes": [{"pid": each.pid, "command": _command_of(each, outcome)} for each in heard],
+        "processes": [{"pid": each.pid, "command": hide.words(_command_of(each, outcome))} for each in heard],
     }
+
+
+def _signal_name(signum: int) -> str:
+    """SIGTERM; a real-time signal has only its number."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return str(signum)
 
 
 # ---- bare files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leakrun_command import answer, leakrun
+from tests.leakrun_command import COMMAND, answer, leakrun
 
 SOURCE = """
 #include <stdlib.h>
@@ -78,3 +78,31 @@ def test_the_run_directory_is_whole_and_private(program: Path, tmp_path: Path) -
     assert (run / "samples.csv").read_text().splitlines()[0].startswith("time_s,pid,rss_bytes")
     assert not list((run / "raw").glob("vgdb-*"))
     assert (run / "raw" / f"massif.{manifest['process']['pid']}.out.txt").read_text().count("ms_print") >= 1
+
+
+def test_a_secret_stays_out_of_manifest_and_answer(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: memcheck\nredact: ['--password=.*']\n")
+    ran = leakrun("-q", "-p", tmp_path / "mine.yaml", "-o", tmp_path / "run", "true", "--password=hunter4")
+    assert ran.returncode == 0
+    for name in ("manifest.json", "answer.json"):
+        text = (tmp_path / "run" / name).read_text()
+        assert "[redacted]" in text and "hunter4" not in text
+
+
+def test_a_program_whose_heap_is_empty_is_stopped_too(tmp_path: Path) -> None:
+    (tmp_path / "p.c").write_text("#include <unistd.h>\nint main(void) { for (int i = 0; i < 100; i++) sleep(1); return 0; }\n")
+    subprocess.run(["gcc", "-o", tmp_path / "p", tmp_path / "p.c"], check=True)
+    ran = leakrun("-q", "-p", "memcheck", "--for", "2s", "--every", "500ms", "-o", tmp_path / "run", tmp_path / "p")
+    assert ran.returncode == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["exit"]["signal"] == 15  # ended by our signal, and not by itself a minute later
+    assert any(event["kind"] == "snapshot" for event in manifest["timeline"])
+
+
+@pytest.mark.parametrize("words", [("show", "run"), ("show", "run", "--json"), ("export", "run", "-f", "folded")])
+def test_a_full_disk_behind_stdout_is_told(words: tuple[str, ...], program: Path, tmp_path: Path) -> None:
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", program).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([*COMMAND, *words], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == 3
+    assert "the output can't be written: No space left" in ran.stderr and "bug" not in ran.stderr

@@ -199,7 +199,7 @@ def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth
     if growths:
         main = growths[0]
         span = span_text(main.span, main.recording.time_unit)
-        grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing")
+        grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing by 4 KiB or more")
     checked = [recording for recording in recordings if not recording.snapshots]
     if checked:
         grounds.append(

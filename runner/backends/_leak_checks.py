@@ -7,6 +7,7 @@ from pathlib import Path
 from runner.formats import memcheck_text
 from runner.model import Column, LossKind, Metric, Recording, Snapshot, StackTable, TimeUnit
 
+_NO_BLOCKS = b"All heap blocks were freed"  # said in place of records and summary
 LOST = (LossKind.DEFINITE, LossKind.INDIRECT)
 
 
@@ -24,6 +25,8 @@ def add_snapshots(recording: Recording, checks: Iterable[tuple[float, Path]]) ->
         except OSError as error:
             recording.flaws.append(f"the leak check {path.name} can't be read: {error.strerror}")
             continue
+        if _NO_BLOCKS in path.read_bytes():
+            standing = {kind: {} for kind in LossKind}
         moved = _moved(check.table, recording.table)
         changed: dict[tuple[LossKind, int], list[int]] = defaultdict(lambda: [0, 0])
         for loss in check.losses:

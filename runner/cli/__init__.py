@@ -1,6 +1,8 @@
 """The command line: one module per verb; the only place that knows typer and exit codes."""
 
+import errno
 import gc
+import os
 import sys
 
 from runner.errors import ErrorKind, LeakrunError
@@ -18,10 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
     # Modules and recordings are made of a great many objects that all stay: looking through them for garbage takes a
     # twentieth of a launch and finds none. Whoever may go on for days, the supervisor, has it turned on again.
     gc.disable()
+    if sys.stdout is None:  # closed by whoever called: nobody wants to read
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         from runner.cli.application import dispatch
 
-        return dispatch(sys.argv[1:] if arguments is None else arguments)
+        code = dispatch(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
     except LeakrunError as error:
         print_error(error)
         return EXIT_CODES[error.kind]
@@ -31,11 +37,25 @@ def main(arguments: list[str] | None = None) -> int:
         # Whoever read our output has seen enough; the interpreter must not flush into the closed pipe at its end.
         sys.stdout = None
         return 141
-    except Exception:
-        from runner.cli.crash import report_crash
-
-        report_crash()
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            return _crashed()
+        print_error(
+            LeakrunError(
+                ErrorKind.UNMEASURED, f"the output can't be written: {error.strerror}", "make room, or name another place"
+            )
+        )
+        sys.stdout = None
         return EXIT_CODES[ErrorKind.UNMEASURED]
+    except Exception:
+        return _crashed()
+
+
+def _crashed() -> int:
+    from runner.cli.crash import report_crash
+
+    report_crash()
+    return EXIT_CODES[ErrorKind.UNMEASURED]
 
 
 def print_error(error: LeakrunError) -> None:

@@ -45,7 +45,9 @@ class TextCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give `ctx` the values. Whatever asks for words (help, a parameter that is missing) is typer's."""
         given, rest, _ = self.make_parser(ctx).parse_args(args=list(args))
-        values = {parameter.name: given[parameter.name] for parameter in self.params if given.get(parameter.name)}
+        values = {
+            parameter.name: given[parameter.name] for parameter in self.params if given.get(parameter.name) not in (None, [], ())
+        }
         missing = any(parameter.required and parameter.name not in values for parameter in self.params)
         if missing or rest or "help" in given or ctx.resilient_parsing:
             return super().parse_args(ctx, args)

@@ -80,14 +80,17 @@ def run(
         screen.say(warning)
     if settings.profile is None and not settings.quiet:
         screen.say("no profile was named: memcheck, which finds what is lost (`leakrun profiles` lists the others)")
-    chosen = adapted(pipeline.load_profile(settings.profile or "memcheck", set_ or (), tool_arg or ()), settings)
+    chosen = adapted(
+        pipeline.load_profile(settings.profile if settings.profile is not None else "memcheck", set_ or (), tool_arg or ()),
+        settings,
+    )
     if ready is not None:
         check_ready(ready)
     request = pipeline.Request(
         argv=tuple(program),
         profile=chosen,
         runs_dir=settings.runs_dir,
-        output=Path(output) if output else None,
+        output=Path(output) if output is not None else None,
         cwd=Path(cwd) if cwd else None,
         env=tuple(_pair(each) for each in env or ()),
         duration=settings.for_,

@@ -88,6 +88,8 @@ def overridden(
             problems.append(Problem(place, "", "write it as KEY=VALUE, as in --set detailed_freq=1"))
         elif key == "extends":
             problems.append(Problem(place, "", "what a profile extends can't be set: name that profile with -p"))
+        elif key in ("backend", "name"):
+            problems.append(Problem(place, "", "is the profile's own: choose another profile with -p"))
         elif _is_text(value, place, problems):
             _put(tree, _path(key, options, top), _value(value, place, problems))
     if tool_args:

@@ -1,8 +1,8 @@
 """How a run is ended: a pure state machine. It decides; the session does.
 
 The ladder: the last snapshots, the plan's signal, SIGINT, and then waiting. Each rung is given the plan's grace, which
-begins anew whenever output has grown. The main process is killed only when the user insists and nothing is being written;
-what outlives it is killed when the ladder is used up.
+begins anew whenever output has grown; the last snapshots too have no longer. The main process is killed only when the user
+insists and nothing is being written; what outlives it is killed when the ladder is used up.
 """
 
 from enum import Enum, IntEnum
@@ -84,7 +84,7 @@ class StopSequence:
         if self.rung == Rung.RUNNING or self.rung == Rung.KILLED:
             return []
         if self.rung == Rung.SNAPSHOT:
-            return [] if snapping else self._climb(now, Rung.SIGNAL)
+            return [] if snapping and now < self.due(grown_at) else self._climb(now, Rung.SIGNAL)
         if now < self.due(grown_at):
             return []
         if self.rung == Rung.INTERRUPT and not main_alive:
@@ -95,8 +95,8 @@ class StopSequence:
         """When tick() may have something to say, on the caller's clock."""
         if self.rung in (Rung.RUNNING, Rung.KILLED):
             return float("inf")
-        if self.rung in (Rung.SNAPSHOT, Rung.WAITING):
-            return float("inf")  # the snapshots' own time; the program's or the user's
+        if self.rung == Rung.WAITING:
+            return float("inf")  # the program's own time, or the user's
         patience = min(_REST, self._grace) if self.rung == Rung.REST else self._grace
         return max(self._since, grown_at) + patience
 
