@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 EXAMPLES := examples/c_leaks
 LEAKRUN ?= $(BIN)/leakrun
 # More workers than cores: most tests wait for a program.
-JOBS ?= 4
+JOBS ?= 3
 DEMO ?= $(EXAMPLES)/bin/early_return 4
 
 help:
@@ -58,6 +58,10 @@ leak $(LEAKRUN_TARGETS): | setup
 test: setup
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
+# What failed in the last `make test`, one after another: tells a busy machine from a fault.
+retest: setup
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,5 +80,5 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@$(MAKE) --no-print-directory -C $(EXAMPLES) clean
 
-.PHONY: help setup native-tools examples demo test check bench truth clean
+.PHONY: help setup native-tools examples demo test retest check bench truth clean
 .DEFAULT_GOAL := help

@@ -44,8 +44,8 @@ def test_snapshots_on_a_timer_through_vgdb(profile: str, program: Path, tmp_path
     assert ran.returncode == 0
     timeline = json.loads((tmp_path / "run" / "manifest.json").read_text())["timeline"]
     taken = [event["file"] for event in timeline if event["kind"] == "snapshot"]
-    assert len(taken) >= 2
-    assert not [event for event in timeline if event["kind"] == "miss"]
+    assert len(taken) >= 2, timeline
+    assert not [event for event in timeline if event["kind"] == "miss"], timeline
     said = answer(tmp_path / "run")
     if profile == "memcheck":
         assert said["run"]["snapshots"] == len(taken)
