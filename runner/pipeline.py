@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from runner import backends, profile, rundir, supervise
 from runner.attaching import check_attaches
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import Backend
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
@@ -44,14 +44,9 @@ class Request(NamedTuple):
     target: Target | None = None
 
 
-def options_for(backend: str) -> type[ToolOptions] | None:
-    """The model of a backend's options, for profile.load(); None where there is no such backend."""
-    return backends.get(backend).Options if backend in backends.names() else None
-
-
 def load_profile(name: str, overrides: Sequence[str] = (), tool_args: Sequence[str] = ()) -> Profile:
     """A shipped profile or a file of one's own, validated with its backend's options. Raises LeakrunError(USAGE)."""
-    return profile.load(name, options_for, overrides, tool_args)
+    return profile.load(name, backends.options_for, overrides, tool_args)
 
 
 def record(request: Request, progress: Callable[[supervise.Progress], None] | None = None) -> tuple[RunDirectory, Outcome]:

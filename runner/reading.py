@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from runner import analysis, backends, formats, mappings, profile, rundir
-from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
@@ -147,7 +146,7 @@ def conclude_run(
 
 def _read_run(run: RunDirectory, outcome: Outcome, search: Sequence[Path]) -> tuple[Profile, list[Recording], Names]:
     """The profile that a run had, and what its processes recorded, with names."""
-    chosen = profile.load(str(run.profile), _options_for)
+    chosen = profile.load(str(run.profile), backends.options_for)
     recordings = backends.get(chosen.backend).read(run.raw, chosen, outcome)
     for recording in recordings:
         check_valid(recording)
@@ -175,10 +174,6 @@ def write_answer(run: RunDirectory, answer: Answer) -> None:
     text = io.StringIO()
     answer_json.write(answer, text)
     rundir.write_atomically(run.answer, text.getvalue().encode())
-
-
-def _options_for(backend: str) -> type[ToolOptions] | None:
-    return backends.get(backend).Options if backend in backends.names() else None
 
 
 def _cache_directory() -> Path:

@@ -30,7 +30,7 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
         _check(run, manifest)
         outcome = outcome_of(manifest)
         living = _living(manifest, outcome)
-        chosen = profile.load(str(run.profile), pipeline.options_for)
+        chosen = profile.load(str(run.profile), backends.options_for)
         run.spool = _spool(manifest)
         plan, tool = _planned(run, manifest, chosen)
         journal = partial(_journal, run, manifest, plan, tool, chosen)

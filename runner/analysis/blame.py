@@ -146,10 +146,6 @@ class Blamer:
         ours, stacks = self._ours, self._stacks
         return (stack_id for stack_id, at in enumerate(self.positions) if at != HIDDEN and ours[stacks[stack_id][at]])
 
-    def is_project(self, stack_id: int) -> bool:
-        """Whether the blamed frame of this stack is the project's."""
-        return self.role(stack_id) is Role.PROJECT
-
     def role(self, stack_id: int) -> Role:
         """What the blamed frame is."""
         position = self.positions[stack_id]

@@ -4,7 +4,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from runner.backends.base import Backend
+from runner.backends.base import Backend, ToolOptions
 
 
 @cache
@@ -29,3 +29,8 @@ def get(name: str) -> Backend:
         raise TypeError(f"{module.__name__} must define one Backend, it has {len(classes)}")
     backend: Backend = classes[0]()
     return backend
+
+
+def options_for(name: str) -> type[ToolOptions] | None:
+    """The model of a backend's options, for profile.load(); None where there is no such backend."""
+    return get(name).Options if name in names() else None

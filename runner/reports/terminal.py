@@ -8,7 +8,7 @@ from typing import TextIO
 from runner.analysis.frames import is_machinery
 from runner.analysis.wording import count_text, place_text, seconds_text, size_text
 from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, Verdict
-from runner.reports.plain import fitted, near, plain, sparkline
+from runner.reports.plain import file_line, fitted, near, plain, sparkline
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
 _VERDICT_STYLES = {
@@ -116,7 +116,7 @@ class _Page:
             )
         if finding.file is None:
             return number + self._style(fitted(plain(where), self._width - len(number)), _BOLD)
-        place = fitted(plain(_file_line(finding.file, finding.line)), self._width - len(number) - 8)
+        place = fitted(plain(file_line(finding.file, finding.line)), self._width - len(number) - 8)
         name = fitted(plain(finding.function or "an unnamed function"), self._width - len(number) - len(place) - 2)
         return f"{number}{self._style(name, _BOLD)}  {self._style(place, _BOLD, _CYAN)}"
 
@@ -213,13 +213,9 @@ def _rate(finding: Finding) -> str | None:
     )
 
 
-def _file_line(file: str, line: int | None) -> str:
-    return f"{near(file)}:{line}" if line is not None else near(file)
-
-
 def _frame(frame: AnswerFrame) -> str:
     name = frame.function or frame.address or "???"
-    where = _file_line(frame.file, frame.line) if frame.file else frame.module or ""
+    where = file_line(frame.file, frame.line) if frame.file else frame.module or ""
     return f"{name}  {where}" + (" (inlined)" if frame.inlined else "")
 
 
