@@ -47,6 +47,9 @@ def answer_of(
 
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
     """The one run, or the native files, that the words name. Raises LeakrunError(USAGE)."""
+    for each in what:
+        if _is_stream(each):
+            raise LeakrunError(ErrorKind.USAGE, f"{each} is a pipe or a device", "save what it gives to a file, and name that")
     files = [Path(each) for each in what if _is_file(each)]
     if len(files) == len(what):
         return files
@@ -104,6 +107,15 @@ def evidence_of_run(
 def _is_file(name: str) -> bool:
     try:
         return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_stream(name: str) -> bool:
+    """Whether it can't be read twice: formats are told by a file's head, and then read from its beginning."""
+    try:
+        path = Path(name)
+        return path.is_fifo() or path.is_char_device() or path.is_block_device() or path.is_socket()
     except (OSError, ValueError):
         return False
 

@@ -33,6 +33,13 @@ VERBS = (
 )
 
 
+# What pydantic, which checks typer's values, calls things: left out, or said as people would.
+PYDANTIC_WORDS = (
+    ("Value error, ", ""),
+    ("Input should be a valid integer, unable to parse string as an integer", "it is not a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it is not a number"),
+)
+
 TEXT_ONLY = frozenset({"run"})  # the verbs whose parameters are all texts, lists of texts and flags
 
 
@@ -129,6 +136,12 @@ def dispatch(arguments: list[str]) -> int:
         # Typer's usage errors carry their own message; whatever does not is not one of them.
         if not hasattr(error, "format_message"):
             raise
-        sys.stderr.write(f"leakrun: {error.format_message()}\n  `leakrun {arranged[0]} --help` shows how\n")
+        sys.stderr.write(f"leakrun: {_in_plain_words(error.format_message())}\n  `leakrun {arranged[0]} --help` shows how\n")
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _in_plain_words(message: str) -> str:
+    for theirs, ours in PYDANTIC_WORDS:
+        message = message.replace(theirs, ours)
+    return message

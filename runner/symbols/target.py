@@ -101,7 +101,8 @@ def _refusal(path: Path) -> str:
 def _refused(name: str, path: Path, reason: str) -> LeakrunError:
     if reason == ErrorKind.NOT_FOUND.value:
         return LeakrunError(ErrorKind.NOT_FOUND, f"there is no program {name}", f"looked for {path}")
-    hint = f"chmod +x {path}" if reason == "is not executable" else f"looked at {path}"
+    hints = {"is not executable": f"chmod +x {path}", "is a directory": f"name the program itself: {path}/PROGRAM"}
+    hint = hints.get(reason, f"looked at {path}")
     return LeakrunError(ErrorKind.NOT_EXECUTABLE, f"{name} {reason}", hint)
 
 

@@ -33,7 +33,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "massif", "missing"], 127, ["'missing' is not a program on PATH"]),
         (["-p", "massif", "./plain.txt"], 126, ["./plain.txt is not executable", "chmod +x"]),
         (["-p", "massif", "./no_magic"], 126, ["no_magic"]),
-        (["-p", "massif", "."], 126, ["is a directory"]),
+        (["-p", "massif", "."], 126, ["is a directory", "name the program itself"]),
         (["-p", "massif", "-o", ".", "./dynamic"], 2, ["exists already"]),
         (
             ["-p", "heapprofile", "--set", "library=/nowhere/libtcmalloc.so", "./dynamic"],
@@ -55,6 +55,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["show", "last"], 2, ["no run"]),
         (["show", "p.c"], 2, ["p.c: not a file that leakrun can read"]),
         (["show", "."], 2, ["not a run directory"]),
+        (["show", "/dev/null"], 2, ["/dev/null is a pipe or a device", "to a file"]),
+        (["suppress", "last", "first"], 2, ["'RANK': it is not a whole number"]),
+        (["report", "last", "-f", "jpeg"], 2, ["'jpeg' is not one of 'svg'"]),
         (["profiles", "../../etc/passwd"], 2, ["passwd"]),
         (["profiles", "--validate", "three.yaml"], 2, ["three.yaml:3:3:"]),
     ],
