@@ -363,7 +363,7 @@ def conclude_files(
         "command": main.command,
         "started_at": None,
         "seconds": None,
-        "exit": {"code": None, "signal": None, "stopped_by": None},
+        "exit": {"code": None, "signal": None, "stopped_by": None, "by_tool": None},
         "complete": all(each.complete for each in recordings),
         "measured": True,
         "snapshots": len(main.snapshots),
