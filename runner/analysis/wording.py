@@ -44,6 +44,26 @@ def span_text(span: float, unit: TimeUnit) -> str:
             return count_text(round(span) + 1, "snapshot")
 
 
+_RATES = {
+    TimeUnit.SECONDS: (1, "second"),
+    TimeUnit.INSTRUCTIONS: (1_000_000, "million instructions"),
+    TimeUnit.BYTES: (1_000_000, "MB allocated"),
+    TimeUnit.EVENTS: (1000, "thousand allocations and frees"),
+    TimeUnit.SNAPSHOTS: (1, "snapshot"),
+}
+
+
+def rate_text(rate: float, unit: TimeUnit) -> str:
+    """Bytes per one of the unit, for a person: per so many of them that the figure is not a fraction."""
+    many, noun = _RATES[unit]
+    return f"{size_text(rate * many)} per {noun}"
+
+
+def share_text(share: float) -> str:
+    """A part of a whole: "41%"; what is there and rounds to nothing is "<1%"."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 def place_text(function: str | None, file: str | None, line: int | None, module: str | None = None) -> str:
     """Where something is, as far as it is known: "f a.c:12", "f in libx.so"; the file without its directory."""
     name = function or "an unnamed function"

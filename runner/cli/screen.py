@@ -25,10 +25,12 @@ def wants_color(stream: TextIO, color: bool | None) -> bool:
 
 def show_answer(answer: "Answer", stream: TextIO, *, color: bool | None, verbose: bool) -> None:
     """The answer as a person reads it."""
+    from runner.cli import hyperlinks
     from runner.reports import terminal
 
     width = shutil.get_terminal_size((80, 24)).columns
-    terminal.render(answer, stream, width=min(width, 120), color=wants_color(stream, color), verbose=verbose)
+    link = hyperlinks.url_of if hyperlinks.follows(stream, os.environ) else terminal.no_link
+    terminal.render(answer, stream, width=min(width, 120), color=wants_color(stream, color), verbose=verbose, link=link)
 
 
 class Progress:

@@ -15,6 +15,7 @@ def show(
         list[str], typer.Argument(metavar="RUN|FILE...", help="A run (path, id, unique prefix, `last`) or native outputs.")
     ],
     json: Annotated[bool, typer.Option("--json", help="The answer as JSON (leakrun.answer/1).")] = False,
+    graph: Annotated[bool, typer.Option("--graph", help="Draw memory over time below the answer.")] = False,
     warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
     children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
     exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
@@ -30,6 +31,7 @@ def show(
       leakrun show last
       leakrun show massif.out.4711
       leakrun show heap.0001.heap heap.0002.heap heap.0003.heap --exe ./app
+      leakrun show last --graph
       leakrun show last --json | jq .findings
     """
     typed = {
@@ -52,4 +54,8 @@ def show(
         from runner.cli import screen
 
         screen.show_answer(answer, sys.stdout, color=settings.color, verbose=settings.verbose)
+        if graph:
+            from runner.cli.graph import show_graph
+
+            show_graph(what, settings, search, sys.stdout)
     return 0

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 from runner.analysis.ranking import Ranked, Ranking, Watched
 from runner.analysis.sites import shown_stack
-from runner.analysis.wording import count_text, place_text, size_text, span_text
+from runner.analysis.wording import count_text, place_text, rate_text, share_text, size_text, span_text
 from runner.model import FindingKind, TimeUnit
 from runner.reports import document
 from runner.reports.plain import encodable, file_line, fitted, plain, sparkline
@@ -107,7 +107,7 @@ def _table(sites: Sequence[Ranked], width: int) -> Iterator[str]:
 def _figures(each: Ranked) -> list[str]:
     first = "" if each.first is None else size_text(each.first)
     rise = "" if each.first is None else signed(each.rise)
-    share = f"{each.share:.0%} of all" if each.share else ""
+    share = f"{share_text(each.share)} of all" if each.share else ""
     rate = "" if each.first is None or not each.rise else _rate(each)
     return [each.shape.value, rise, rate, first, "->" if first else "", size_text(each.last), share, _whose(each)]
 
@@ -123,11 +123,7 @@ def signed(size: int) -> str:
 
 def _rate(each: Ranked) -> str:
     unit = each.recording.time_unit
-    if unit is TimeUnit.INSTRUCTIONS:
-        return f"{size_text(each.slope * 1_000_000)}/million instructions"
-    if unit is TimeUnit.BYTES:
-        return f"{each.slope:.3g} per byte allocated"
-    return f"{size_text(each.slope)}/{unit.value}"
+    return f"{size_text(each.slope)}/s" if unit is TimeUnit.SECONDS else rate_text(each.slope, unit)
 
 
 def _place(each: Ranked) -> str:

@@ -2,12 +2,12 @@
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from runner.analysis.frames import is_machinery
-from runner.analysis.wording import count_text, place_text, seconds_text, size_text
-from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, Verdict
+from runner.analysis.wording import count_text, place_text, rate_text, seconds_text, share_text, size_text
+from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, TimeUnit, Verdict
 from runner.reports.plain import file_line, fitted, near, plain, sparkline
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
@@ -26,16 +26,24 @@ _INDENT = 6
 _NARROWEST = 30
 _SPARK = 20
 
+Link = Callable[[str, int | None], str]  # the URL of a file's line; empty where none leads there
 
-def render(answer: Answer, stream: TextIO, *, width: int, color: bool, verbose: bool) -> None:
+
+def no_link(_file: str, _line: int | None) -> str:
+    """For what is no terminal that follows links."""
+    return ""
+
+
+def render(answer: Answer, stream: TextIO, *, width: int, color: bool, verbose: bool, link: Link = no_link) -> None:
     """Write the answer for a person.
 
     width    in columns; no line is longer, but for paths and commands at the end, which are there to be copied
     verbose: all findings, errors and notes, whole stacks, exact bytes
+    link     where a click on a place leads (OSC 8)
 
     Control characters in names are shown, not sent; what the stream's encoding lacks is replaced.
     """
-    page = _Page(max(width, _NARROWEST), color, verbose)
+    page = _Page(max(width, _NARROWEST), color, verbose, link)
     text = "\n".join(page.lines(answer)) + "\n"
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, "replace").decode(encoding))
@@ -44,8 +52,8 @@ def render(answer: Answer, stream: TextIO, *, width: int, color: bool, verbose: 
 class _Page:
     """Lays out one answer."""
 
-    def __init__(self, width: int, color: bool, verbose: bool) -> None:
-        self._width, self._color, self._verbose = width, color, verbose
+    def __init__(self, width: int, color: bool, verbose: bool, link: Link) -> None:
+        self._width, self._color, self._verbose, self._link = width, color, verbose, link
         self._program = ""
 
     def lines(self, answer: Answer) -> Iterator[str]:
@@ -67,6 +75,14 @@ class _Page:
     def _line(self, text: str, indent: int, *codes: str) -> str:
         room = self._width - indent
         return " " * indent + self._style(fitted(plain(text), room), *codes)
+
+    def _linked(self, text: str, file: str | None, line: int | None) -> str:
+        """`text` as a link to the place, an escape sequence that takes no columns."""
+        url = self._link(file, line) if file is not None else ""
+        return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\" if url else text
+
+    def _frame_line(self, frame: AnswerFrame, indent: int, said: str = "") -> str:
+        return self._linked(self._line(said + _frame(frame), indent, _DIM), frame.file, frame.line)
 
     def _prose(self, text: str, indent: int, *codes: str) -> Iterator[str]:
         """A sentence, wrapped."""
@@ -96,7 +112,7 @@ class _Page:
             parts.append(f"in {count_text(finding.blocks, 'block')}")
         if (rate := _rate(finding)) is not None:
             parts.append(rate)
-        parts.append(f"{finding.share:.0%} of all")
+        parts.append(f"{share_text(finding.share)} of all")
         yield self._place(finding, where)
         yield self._line(f"{finding.kind.value}: {', '.join(parts)}", _INDENT)
         if not in_full:
@@ -118,16 +134,16 @@ class _Page:
             return number + self._style(fitted(plain(where), self._width - len(number)), _BOLD)
         place = fitted(plain(file_line(finding.file, finding.line)), self._width - len(number) - 8)
         name = fitted(plain(finding.function or "an unnamed function"), self._width - len(number) - len(place) - 2)
-        return f"{number}{self._style(name, _BOLD)}  {self._style(place, _BOLD, _CYAN)}"
+        return f"{number}{self._style(name, _BOLD)}  {self._linked(self._style(place, _BOLD, _CYAN), finding.file, finding.line)}"
 
     def _stack(self, finding: Finding) -> Iterator[str]:
         """The callers of the blamed frame; with -v the whole stack, leaf first."""
         if self._verbose:
-            yield from (self._line(f"{_frame(frame)}", _INDENT + 2, _DIM) for frame in finding.stack)
+            yield from (self._frame_line(frame, _INDENT + 2) for frame in finding.stack)
             return
         callers = [frame for frame in finding.stack[_blamed(finding) + 1 :] if not is_machinery(frame, self._program)]
         for frame in callers[:_CALLERS]:
-            yield self._line(f"called by {_frame(frame)}", _INDENT, _DIM)
+            yield self._frame_line(frame, _INDENT, "called by ")
         if len(callers) > _CALLERS:
             yield self._line(f"... {count_text(len(callers) - _CALLERS, 'more caller')}", _INDENT, _DIM)
 
@@ -140,12 +156,12 @@ class _Page:
         for error in chosen:
             times = f" ({error.count:,} times)" if error.count > 1 else ""
             place = place_text(error.function, near(error.file) if error.file else None, error.line)
-            yield self._line(f"{error.message or error.kind}{times} in {place}", 2)
+            yield self._linked(self._line(f"{error.message or error.kind}{times} in {place}", 2), error.file, error.line)
             if self._verbose:
-                yield from (self._line(_frame(frame), _INDENT, _DIM) for frame in error.stack)
+                yield from (self._frame_line(frame, _INDENT) for frame in error.stack)
                 for text, stack in error.auxiliary:
                     yield self._line(text, 4)
-                    yield from (self._line(_frame(frame), _INDENT, _DIM) for frame in stack)
+                    yield from (self._frame_line(frame, _INDENT) for frame in stack)
         if len(errors) > len(chosen):
             yield self._line(f"and {len(errors) - len(chosen)} more: -v shows all", 2, _DIM)
 
@@ -205,12 +221,7 @@ def _rate(finding: Finding) -> str | None:
         return f"{size_text(finding.bytes_per_second)}/s"
     if finding.rate is None:
         return None
-    per = finding.rate.unit.removeprefix("bytes/")
-    return (
-        f"{size_text(finding.rate.value * 1_000_000)} per million {per}s"
-        if per == "instruction"
-        else f"{finding.rate.value:.3g} per {per}"
-    )
+    return rate_text(finding.rate.value, TimeUnit(finding.rate.unit.removeprefix("bytes/")))
 
 
 def _frame(frame: AnswerFrame) -> str:

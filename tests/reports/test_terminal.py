@@ -4,7 +4,7 @@ import re
 import pytest
 
 from runner.analysis import Scope, conclude
-from runner.model import Answer, Defect, Frame, LossKind, Note, Verdict
+from runner.model import Answer, Defect, Frame, LossKind, Note, Rate, Verdict
 from runner.reports import terminal
 from runner.reports.plain import fitted, plain, sparkline
 from tests.analysis.recordings import GROWTH, LOSSES, MAIN, MALLOC, code, growing, losing
@@ -147,3 +147,27 @@ def test_long_names_keep_both_ends():
     assert fitted("abc", 3) == "abc"
     assert fitted("abc", 1) == "a"
     assert plain("a\tb\x00é\U0001f600") == "a\\x09b\\x00é\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("unit", "rate", "said"),
+    [
+        ("byte allocated", 0.0123, "12.3 kB per MB allocated"),
+        ("byte allocated", 1.0, "1.0 MB per MB allocated"),
+        ("event", 50.0, "50.0 kB per thousand allocations and frees"),
+        ("snapshot", 123_456.0, "123 kB per snapshot"),
+        ("instruction", 0.002, "2.0 kB per million instructions"),
+    ],
+)
+def test_a_rate_without_a_clock_is_a_figure_that_can_be_read(unit, rate, said):
+    answer = conclude([growing({(MALLOC, code("put", 7), MAIN): [n * 100_000 for n in range(31)]}, range(31))], Scope(GROWTH))
+    answer.findings[0].bytes_per_second, answer.findings[0].rate = None, Rate(rate, f"bytes/{unit}")
+    assert said in text_of(answer)
+
+
+def test_links_take_no_columns():
+    stream = io.StringIO()
+    terminal.render(lost(3), stream, width=60, color=True, verbose=True, link=lambda file, line: f"file://host{file}#{line}")
+    assert "\x1b]8;;file://host/home/me/app/server.c#12\x1b\\" in stream.getvalue()
+    unlinked = re.sub(r"\x1b\]8;;[^\x1b]*\x1b\\", "", stream.getvalue())
+    assert unlinked == text_of(lost(3), width=60, color=True, verbose=True)
