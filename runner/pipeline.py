@@ -64,7 +64,9 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         if target.pid is None:
             run.make_spool()
         plan = backend.plan(target, tool, request.profile, run.spool or run.raw)
-        plan = plan._replace(children=request.children, die_with_parent=request.die_with_parent)
+        plan = plan._replace(
+            children=request.children, keep=request.profile.snapshots.keep, die_with_parent=request.die_with_parent
+        )
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
         places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
@@ -135,6 +137,7 @@ def manifest(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolSt
         tool=tool,
         warmup=request.warmup,
         children=request.children,
+        duration=request.duration,
         supervisor=_myself(),
         spool=str(run.spool) if run.spool else None,
     )

@@ -160,6 +160,22 @@ class Trigger(NamedTuple):
     thins: bool = False
 
 
+class Sidecar(NamedTuple):
+    """A command that works beside the main process from when its gate is open to the end of the run, and is then stopped.
+
+    argv, stdout  as of a RunCommand
+    ready    bytes that stand in `stdout` once it works
+    timeout  seconds that it may take to get ready, and again to end after `signum`
+    """
+
+    argv: tuple[str, ...]
+    stdout: str
+    ready: bytes
+    timeout: float
+    gate: Gate = Gate()
+    signum: int = 2
+
+
 class StopPlan(NamedTuple):
     """How the target is ended: the signal, and how long it may take to write once its output no longer grows."""
 
@@ -178,6 +194,8 @@ class LaunchPlan(NamedTuple):
     pid        attach to this process and launch nothing; argv is empty then
     tool_words what stands before the program's own words in `argv`, and on the command lines of its children too
     children   whose snapshots are taken beside the main process's: all, none, or those of processes that are called so
+    keep       which of a process's snapshots stay: "all", the last so many, or "log", ever fewer with age; a trigger's own
+               `keep_last` goes before
     """
 
     argv: tuple[str, ...]
@@ -190,6 +208,8 @@ class LaunchPlan(NamedTuple):
     litter: tuple[str, ...] = ()
     loaded: str | None = None
     children: str = "all"
+    keep: int | str = "all"
+    sidecar: Sidecar | None = None
     tool_words: tuple[str, ...] = ()
     pid: int | None = None
     die_with_parent: bool = False  # the program gets the stop signal when leakrun dies, whatever it dies of

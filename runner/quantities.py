@@ -75,6 +75,16 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
+def parse_keep(text: str) -> int | str:
+    """Which snapshots stay: "all", "log" (ever fewer with age), or the number of the last ones."""
+    word = text.strip()
+    if word in ("all", "log"):
+        return word
+    if re.fullmatch(r"[1-9][0-9]{0,8}", word, re.ASCII):
+        return int(word)
+    raise ValueError(f"{shown(text)} is not all, log, or how many of the last ones stay, 1 or more")
+
+
 def parse_signal(text: str) -> int:
     """The number of a signal written as TERM, SIGTERM or 15."""
     name = text.strip().upper()

@@ -42,7 +42,7 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
         else:
             _check_main(run, outcome)
             places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
-            outcome = supervise.run(plan, places, journal, progress=progress, former=outcome)
+            outcome = supervise.run(plan, places, journal, progress=progress, former=outcome, duration=_duration(manifest))
             living = []
         if run.spool is not None and not living:
             supervise.remove_spool(run.spool)
@@ -82,6 +82,12 @@ def _check(run: RunDirectory, manifest: Manifest) -> None:
         )
 
 
+def _duration(manifest: Manifest) -> float | None:
+    """What --for said: seconds since the program's start, of which those when nobody watched it are a part."""
+    duration = manifest.get("duration")
+    return float(duration) if isinstance(duration, int | float) else None
+
+
 def _living(manifest: Manifest, outcome: Outcome) -> list[int]:
     """The processes of the run that still run."""
     if not live.is_of_this_boot(manifest):
@@ -110,7 +116,9 @@ def _planned(run: RunDirectory, manifest: Manifest, chosen: Profile) -> tuple[La
     backend = backends.get(chosen.backend)
     tool = pipeline.probed(backend, chosen)
     children = str(manifest.get("children") or "all")
-    return backend.plan(_target(manifest, chosen), tool, chosen, run.spool or run.raw)._replace(children=children), tool
+    return backend.plan(_target(manifest, chosen), tool, chosen, run.spool or run.raw)._replace(
+        children=children, keep=chosen.snapshots.keep
+    ), tool
 
 
 def _target(manifest: Manifest, chosen: Profile) -> Target:
@@ -138,6 +146,7 @@ def _journal(
         runs_dir=run.path.parent,
         warmup=float(former.get("warmup") or 0.0),
         children=str(former.get("children") or "all"),
+        duration=_duration(former),
     )
     manifest = pipeline.manifest(run, request, plan, tool, outcome, state)
     run.write_manifest({**manifest, **{key: former[key] for key in _AS_IT_WAS if key in former}})

@@ -5,12 +5,13 @@ import os
 import re
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import SCHEMA, STATES, Manifest, manifest_of, outcome_of
 
-__all__ = ["RunDirectory", "find", "manifest_of", "outcome_of", "runs", "write_atomically"]
+__all__ = ["RunDirectory", "find", "is_hunt", "manifest_of", "outcome_of", "runs", "steps", "write_atomically"]
 
 _SCHEMA_PATTERN = re.compile(r"leakrun\.manifest/(\d+)")
 _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
@@ -79,15 +80,22 @@ class RunDirectory:
         """Where others ask for snapshots and for the end, while the run is in progress."""
         return self.path / "requests"
 
+    @property
+    def steps(self) -> Path:
+        """Of a hunt: where its runs are, each a run directory."""
+        return self.path / "steps"
+
     @classmethod
-    def create(cls, output: Path | None, runs_dir: Path, profile: str, program: str) -> "RunDirectory":
+    def create(
+        cls, output: Path | None, runs_dir: Path, profile: str, program: str, parts: Sequence[str] = ("raw", "maps")
+    ) -> "RunDirectory":
         """Make a directory of our own, mode 0700: `output` itself, or a new one below `runs_dir`.
 
         Raises LeakrunError(USAGE) where `output` exists or a directory can't be made.
         """
         run = cls(_make(output.absolute()) if output is not None else _make_named(runs_dir.absolute(), profile, program))
-        for part in (run.raw, run.maps):
-            part.mkdir(mode=0o700)
+        for part in parts:
+            (run.path / part).mkdir(mode=0o700)
         run._handle = os.open(run.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         return run
 
@@ -248,7 +256,7 @@ def _unmade(path: Path, error: Exception) -> LeakrunError:
 
 def _plain(name: str, otherwise: str) -> str:
     """A part of a file name that no shell and no tool's pattern takes for anything else."""
-    return re.sub(r"[^A-Za-z0-9._+]+", "_", name.rsplit("/", 1)[-1]).strip("._")[:40] or otherwise
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name.rsplit("/", 1)[-1]).strip("._-")[:40] or otherwise
 
 
 def runs(runs_dir: Path) -> list[RunDirectory]:
@@ -271,7 +279,7 @@ def _has_manifest(path: Path) -> bool:
 
 def _age(path: Path) -> tuple[str, int, str]:
     """Sorts by the time in the name, else by that of the directory; runs of one second by when they were made."""
-    made = _made_at(path / "raw")
+    made = _made_at(path / "raw") or _made_at(path / "steps")
     found = _NAME_TIME.search(path.name)
     moment = found[1] if found else time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(made / 1e9))
     return moment, made, path.name
@@ -283,6 +291,19 @@ def _made_at(path: Path) -> int:
     except OSError:
         return 0
     return status.st_ctime_ns if stat.S_ISDIR(status.st_mode) else 0
+
+
+def is_hunt(manifest: Manifest) -> bool:
+    """Whether it is of a hunt: several runs in one directory."""
+    return isinstance(manifest.get("steps"), list)
+
+
+def steps(hunt: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
+    """The runs of a hunt, in their order. Raises LeakrunError(USAGE) for a damaged manifest."""
+    try:
+        return [RunDirectory(hunt.path / str(step["directory"])) for step in manifest["steps"]]
+    except (TypeError, KeyError) as error:
+        raise hunt.damaged(f"its steps are unknown ({error})") from None
 
 
 def find(reference: str, runs_dir: Path) -> RunDirectory:

@@ -38,6 +38,7 @@ ORDER["attaching"] = {"backends", "plan", "supervise"}
 ORDER["pipeline"] = set(ORDER)
 ORDER["recovery"] = set(ORDER) | {"live"}
 ORDER["live"] = {"rundir", "manifest", "supervise"}
+ORDER["pruning"] = {"live", "manifest", "rundir"}
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}
 ORDER["__main__"] = {"cli"}

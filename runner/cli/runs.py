@@ -26,6 +26,11 @@ _BLOCK = 512  # st_blocks counts these, whatever the file system's own are
 
 def runs(
     json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.runs/1).")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the runs that --older-than and --keep let go.")] = False,
+    older_than: Annotated[str | None, typer.Option(help="With --prune: only those that ended so long ago: 12h, 7d.")] = None,
+    keep: Annotated[int | None, typer.Option(min=0, help="With --prune: the newest so many stay.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only say what would be removed.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="With --prune: don't ask.")] = False,
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
@@ -35,10 +40,17 @@ def runs(
       leakrun runs
       leakrun runs --runs-dir /var/tmp/leakrun-runs
       leakrun runs --json | jq -r '.runs[] | select(.verdict == "growing") | .id'
+      leakrun runs --prune --older-than 7d --keep 10
 
     A run is starting, running, stopping, complete, incomplete (nothing was measured), or lost: its leakrun died.
     """
     settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    if prune:
+        from runner.cli import prune as pruning
+
+        return pruning.prune(settings.runs_dir, pruning.Wanted(older_than, keep, dry_run, yes), json=json)
+    if older_than is not None or keep is not None or dry_run or yes:
+        raise LeakrunError(ErrorKind.USAGE, "--older-than, --keep, --dry-run and --yes say what --prune is to do", "add --prune")
     from runner.reports import document, run_list
 
     found, problems = listed(settings.runs_dir)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, dataclass_transform
 
 from runner.plan import StopPlan
 from runner.profile.marks import Checked, Within, Written
-from runner.quantities import format_duration, format_signal, parse_duration, parse_size, parse_stop_signal, shown
+from runner.quantities import format_duration, format_signal, parse_duration, parse_keep, parse_size, parse_stop_signal, shown
 
 SHORTEST_INTERVAL = 0.01  # seconds
 SMALLEST_STEP = 4096  # bytes: a page
@@ -92,6 +92,7 @@ class Snapshots:
     at_exit    one more before leakrun stops the program
     rss_step   one for each that many bytes that the resident size grows; None for none
     adaptive   start denser than `every`, and grow sparser as the run grows long
+    keep       which of a process's files stay: "all", the last so many, or "log", ever fewer with age
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
@@ -100,6 +101,7 @@ class Snapshots:
     at_exit: bool = True
     rss_step: Annotated[Size | None, _at_least(SMALLEST_STEP, "4096 bytes, a page")] = None
     adaptive: bool = False
+    keep: Annotated[int | str, Written(parse_keep)] = "all"
 
 
 @dataclass(kw_only=True)

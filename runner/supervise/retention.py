@@ -14,23 +14,40 @@ _LEAST = 128 << 10
 _ROOM_FOR = 2  # of the largest snapshot of a process so far
 _LOOK = 1.0  # seconds between two looks at the disk
 _FEWEST = 12  # snapshots of a process that are never thinned
+_DENSE = 16  # with "log" so many of the last ones all stay: more than it takes to judge growth
+
+
+def stays(number: int, age: int) -> bool:
+    """Whether "log" keeps the snapshot of that number, from 0 up, once `age` more of its process have been taken.
+
+    Of those older than 16 every second stays, older than 32 every fourth, and so on: about 8 for each doubling of the age. What
+    is dropped once would be dropped ever after, and the first one always stays.
+    """
+    stride = 1 << (age // _DENSE).bit_length()
+    return number % stride == 0
 
 
 @dataclass(slots=True)
 class _Series:
-    """The files of one process by one trigger, the oldest first, and the largest size in bytes."""
+    """The files of one process by one trigger, by number, the oldest first, and the largest size in bytes."""
 
     trigger: Trigger
-    files: list[str] = field(default_factory=list)
+    files: dict[int, str] = field(default_factory=dict)
+    taken: int = 0
     largest: int = 0
 
 
 @dataclass(slots=True)
 class Retention:
-    """Keeps what a trigger says is to be kept, and thins older snapshots where the disk gets full."""
+    """Keeps what the trigger, or else `policy` ("all", the last so many, "log"), says, and thins where the disk gets full.
+
+    dropped  how many files went by the policy, or for want of room
+    """
 
     output: RawOutput
     timeline: Timeline
+    policy: int | str = "all"
+    dropped: int = 0
     _series: dict[tuple[int, str], _Series] = field(default_factory=dict)
     _free: int = 0
     _reserve: int = 0
@@ -40,13 +57,29 @@ class Retention:
     def keep(self, pid: int, trigger: Trigger, name: str) -> None:
         """A file of that process was confirmed and moved to its place; nobody waits for it by name."""
         series = self._series.setdefault((pid, trigger.name), _Series(trigger))
-        series.files.append(name)
+        series.files[series.taken] = name
+        series.taken += 1
         with suppress(OSError):
             size = (self.output.final / name).stat().st_size
             series.largest = max(series.largest, size)
             self._free -= size  # until the next look
-        while trigger.keep_last is not None and len(series.files) > trigger.keep_last:
-            self._drop(series.files.pop(0))
+        if trigger.keep_last is not None:  # the newer ones hold all that these held: nothing is lost with them
+            for number in list(series.files)[: -trigger.keep_last]:
+                self._remove(series, number)
+        else:
+            self._apply_policy(series)
+
+    def _apply_policy(self, series: _Series) -> None:
+        last = series.taken - 1
+        if isinstance(self.policy, int):
+            self._drop(series, list(series.files)[: -self.policy])
+        elif self.policy == "log":
+            self._drop(series, [number for number in series.files if not stays(number, last - number)])
+
+    def text(self) -> str:
+        """What did not stay, as a sentence."""
+        why = "the disk was nearly full" if self.policy == "all" else f"snapshots.keep is {self.policy}"
+        return f"{self.dropped} snapshots were confirmed and did not stay: {why}"
 
     def lacks_room(self, pid: int, trigger: Trigger, now: float) -> str:
         """Why one more snapshot of the process would leave too little of the disk; empty where there is enough."""
@@ -77,12 +110,14 @@ class Retention:
         """Drop every second of the older half, where each stands for itself: the more recent, the denser."""
         for series in self._series.values():
             if series.trigger.thins and len(series.files) > _FEWEST:
-                older = series.files[1 : len(series.files) // 2 : 2]
-                series.files = [name for name in series.files if name not in older]
-                for name in older:
-                    self._drop(name)
+                self._drop(series, list(series.files)[1 : len(series.files) // 2 : 2])
         self._looked = float("-inf")
 
-    def _drop(self, name: str) -> None:
+    def _drop(self, series: _Series, numbers: list[int]) -> None:
+        for number in numbers:
+            self.dropped += 1
+            self._remove(series, number)
+
+    def _remove(self, series: _Series, number: int) -> None:
         with suppress(OSError):
-            (self.output.final / name).unlink()
+            (self.output.final / series.files.pop(number)).unlink()

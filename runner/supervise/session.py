@@ -10,6 +10,7 @@ from functools import partial
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import EventKind, LaunchPlan, Outcome
 from runner.supervise import proc, requests, signals
+from runner.supervise.beside import Beside
 from runner.supervise.ending import Ending
 from runner.supervise.family import Family, Member, subreaper
 from runner.supervise.keep import MapsKeeper, Sampler
@@ -90,7 +91,8 @@ class _Session:
         self.sampler = Sampler(places.samples)
         self.inbox = requests.Inbox(places.requests)
         self.family = Family(0, plan.loaded, self.timeline, tool_words=plan.tool_words)
-        self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children)
+        self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children, plan.keep)
+        self.beside = Beside(plan.sidecar, self.family, self.output, self.timeline)
         self.ending = Ending(
             plan.stop, self.family, self.snapshots, self.output, self.timeline, self._last_look, lets_go=plan.pid is not None
         )
@@ -143,6 +145,7 @@ class _Session:
         self.family.main_pid = main.pid
         self.family.adopted = {each.pid: each.start_ticks for each in former.processes if each.ended is None}
         self.output.refresh()
+        self.beside.give_up()
         # Each number that was given stands in a line of the timeline, or, if it came too late for that, in a file's name.
         self.snapshots.claims.number_from = len(former.timeline) + len(self.output.names())
         self.timeline.tell(EventKind.NOTE, None, f"the leakrun of this run was killed; process {os.getpid()} has taken it back")
@@ -154,8 +157,10 @@ class _Session:
 
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
-        self._end_all()
+        if not self.family.adopted:  # those lived without us before
+            self.ending.end_all()
         self.workload.kill()
+        self.beside.kill()
         self.snapshots.claims.close(self.timeline.now())
         left = self.output.deliver_all(self.plan.litter)
         if left and self.output.final.is_dir():  # else it was moved, and they go after it
@@ -170,22 +175,11 @@ class _Session:
         self.outcome.ready, self.outcome.load_failure = self.workload.ready_at, self.workload.failure
         self.outcome.files = self.output.written_at(self.outcome.started_at)
 
-    def _end_all(self) -> None:
-        """After a normal run there is nothing left to end; after an error of ours the program must not be orphaned."""
-        if self.family.adopted:
-            return  # it lived without us before
-        for signum, patience in ((self.plan.stop.signum, self.plan.stop.grace), (signal.SIGKILL, 5.0)):
-            deadline = time.monotonic() + patience
-            self.family.look(self.timeline.now())
-            for member in self.family.alive():
-                self.ending.send(member, signum)
-            while self._children_left and time.monotonic() < deadline:
-                ended, self._children_left = self.family.reap(self.timeline.now())
-                time.sleep(0 if ended else 0.01)
-
     def _tell_what_is_missing(self) -> None:
         for series, why in self.snapshots.never_open()[:_MOST_REASONS]:
             self.timeline.tell(EventKind.NOTE, series.member.pid, f"{series.trigger.name}: never possible: {why}")
+        if self.snapshots.retention.dropped:
+            self.timeline.tell(EventKind.NOTE, None, self.snapshots.retention.text())
         if self.family.unlisted:
             self.timeline.tell(EventKind.NOTE, None, f"{self.family.unlisted} more processes are not listed")
         drift = time.time() - self.outcome.started_at - self.timeline.now()
@@ -211,6 +205,7 @@ class _Session:
             self.snapshots.tick(now, self.sampler.rss_by_pid)
             self._decide(now)
             self._drive_workload(now)
+            self._drive_sidecar(now)
             self.teller.report(now)
             if self._over():
                 return
@@ -223,16 +218,18 @@ class _Session:
     def _over(self) -> bool:
         living = self.family.alive()
         if self.ending.released or not (self._children_left or (self.family.adopted and living)):
-            return True
+            return self.beside.stop(self.timeline.now())
         if self.family.main is not None or living:
             return self.ending.all_killed() and self.timeline.now() > self._growth_due + 5
         for helper in self.snapshots.helpers.values():
             helper.kill()
+        self.beside.stop(self.timeline.now())
         return False
 
     def _next(self, now: float) -> float:
         """When there is something to do again, should no signal come before."""
         deadlines = [self._look.due, self.snapshots.due(now), self.ending.due, self.workload.due(), self.teller.due]
+        deadlines.append(self.beside.due(now))
         if self._duration is not None and not self.ending.begun:
             deadlines.append(self._duration)
         if self.ending.begun or self.family.main is None:
@@ -244,6 +241,8 @@ class _Session:
         for pid, status in ended.items():
             if pid in self.snapshots.helpers:
                 self.snapshots.reaped(pid, status)
+            elif pid == self.beside.pid:
+                self.beside.reaped(status)
             elif pid in self.workload.pids:
                 self.family.helpers.discard(pid)
                 self.workload.reaped(pid, status)
@@ -351,6 +350,11 @@ class _Session:
         self.family.helpers |= self.workload.pids
         if reason is not None and not self.ending.begun:
             self._ask(reason, now)
+
+    def _drive_sidecar(self, now: float) -> None:
+        self.beside.tick(now)
+        if self.beside.failed and self.plan.pid is not None and not self.ending.begun:
+            self._ask("sidecar", now)  # without it there is nothing to be attached for
 
     def _last_look(self) -> None:
         self.family.look(self.timeline.now())

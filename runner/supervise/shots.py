@@ -1,17 +1,16 @@
 """All snapshots of a run: which process is due, whether its gate is open, and each attempt until it is proven or missed."""
 
 import fnmatch
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from runner.plan import CopyFile, EventKind, Gate, SendSignal, Trigger
-from runner.supervise import helper, proc, signals
+from runner.plan import CopyFile, EventKind, SendSignal, Trigger
+from runner.supervise import helper, signals
 from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
 from runner.supervise.copying import copy
 from runner.supervise.family import Family, Member
+from runner.supervise.gates import closed
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
 from runner.supervise.requests import Asked, Taken
@@ -23,36 +22,6 @@ _POLL = 0.005  # seconds between two looks at a snapshot under way
 _SLOW_POLL = 0.05  # after it has been under way for a second
 _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
 _LAST_GATE = 0.25
-
-
-def closed(gate: Gate, member: Member, mapped_before: bool = False) -> str:
-    """Why the process may not be touched yet; empty when it may. What was mapped in a program stays: looking again is dear."""
-    pid = member.pid
-    if member.stopped:
-        return "it is stopped"
-    if gate.exists is not None and not _exists(Path(fill(gate.exists, pid, 0))):
-        return f"{fill(gate.exists, pid, 0)} is not there"
-    if gate.same_user and proc.user(pid) != os.geteuid():
-        return "it has dropped its user"
-    if gate.catches is not None and not proc.catches(pid, gate.catches):
-        return f"it does not catch {signals.name_of(gate.catches)}"
-    if gate.mapped is not None and not mapped_before:
-        try:
-            paths = proc.mapped_paths(proc.maps(pid))
-        except PermissionError:
-            return "its maps can't be read"
-        if not any(os.fsencode(gate.mapped) in path for path in paths):
-            return f"{gate.mapped} is not mapped in it"
-    return ""
-
-
-def _exists(path: Path) -> bool:
-    """Something has that name. Only the last part may be a pattern: tools put user and host into their names."""
-    try:
-        with os.scandir(path.parent) as entries:
-            return any(entry.name == path.name or fnmatch.fnmatchcase(entry.name, path.name) for entry in entries)
-    except OSError:
-        return False
 
 
 @dataclass(slots=True)
@@ -103,6 +72,7 @@ class Snapshots:
     output: RawOutput
     timeline: Timeline
     children: str = "all"  # whose snapshots are taken beside the main process's
+    keep: int | str = "all"
     claims: Claims = field(init=False)
     retention: Retention = field(init=False)
     confirmed: int = 0
@@ -117,7 +87,7 @@ class Snapshots:
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.triggers, self.family, self.output, self.timeline)
-        self.retention = Retention(self.output, self.timeline)
+        self.retention = Retention(self.output, self.timeline, self.keep)
 
     @property
     def busy(self) -> bool:

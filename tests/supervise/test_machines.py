@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from runner.plan import Proof, SendSignal, StopPlan, Trigger
 from runner.supervise.attempt import Attempt, Move, Sighting
+from runner.supervise.retention import stays
 from runner.supervise.schedule import Pace, look_interval, sample_interval, snapshot_interval
 from runner.supervise.stop import Deed, Rung, StopSequence
 
@@ -175,6 +176,15 @@ def test_an_adaptive_series_has_some_hundreds_in_a_day_and_many_at_first(every: 
 @given(st.integers(0, 10**6), st.floats(0.001, 3600))
 def test_an_adaptive_interval_never_shrinks(taken: int, every: float) -> None:
     assert snapshot_interval(every, True, taken) <= snapshot_interval(every, True, taken + 1)
+
+
+def test_what_log_keeps_is_dense_at_the_end_and_never_comes_back() -> None:
+    there: set[int] = set()
+    for last in range(2000):
+        there = {number for number in {*there, last} if stays(number, last - number)}
+        assert there == {number for number in range(last + 1) if stays(number, last - number)}
+        assert {0, *range(max(0, last - 15), last + 1)} <= there
+    assert len(there) <= 16 + 8 * 8
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1e7))

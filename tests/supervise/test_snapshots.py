@@ -139,6 +139,25 @@ def test_what_newer_ones_hold_too_is_dropped(run: Any, subject: Path) -> None:
     assert sorted(path.name for path in run.raw.iterdir()) == files[-2:] == sorted(outcome.files)
 
 
+def test_only_the_last_ones_stay_where_the_profile_says_so(run: Any, subject: Path, texts: Any) -> None:
+    outcome = run.start(launch(subject, run, dump())._replace(keep=3), duration=1.0).outcome()
+    files = [event.file for event in events(outcome, EventKind.SNAPSHOT)]
+    assert len(files) >= 6
+    assert sorted(path.name for path in run.raw.iterdir()) == files[-3:]
+    assert f"{len(files) - 3} snapshots were confirmed and did not stay: snapshots.keep is 3" in texts(outcome, EventKind.NOTE)
+
+
+def test_fewer_stay_the_older_they_are(run: Any, subject: Path) -> None:
+    plan = launch(subject, run, dump(every=0.01, proof=Proof("dump.{pid}.*", b"whole", settle=0.0)))._replace(keep="log")
+    run.start(plan).wait_for_line("up")
+    run.wait_until(lambda: any(name.name.endswith("0100") for name in run.raw.iterdir()))
+    run.send(signal.SIGTERM)
+    files = [event.file for event in events(run.outcome(), EventKind.SNAPSHOT)]
+    there = sorted(path.name for path in run.raw.iterdir())
+    assert files[0] in there and set(files[-16:]) <= set(there)
+    assert len(there) < 16 + 8 * 4
+
+
 def test_a_thousand_snapshots(run: Any, subject: Path) -> None:
     trigger = dump(every=0.002, proof=Proof("dump.{pid}.*", b"whole", settle=0.0))
     run.start(launch(subject, run, trigger)).wait_for_line("up")
