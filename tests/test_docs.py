@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import backends
 from runner.backends.base import Backend
 from runner.pipeline import load_profile
 from runner.profile import shipped_names
@@ -73,9 +74,25 @@ def test_the_profile_in_the_documents_is_valid(tmp_path: Path) -> None:
     assert (profile.backend, profile.snapshots.every, profile.stop.grace) == ("massif", 30.0, 120.0)
 
 
-def test_the_readme_lists_the_shipped_profiles() -> None:
-    listed = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(shipped_names())
+def readme_rows() -> dict[str, list[str]]:
+    """The table of profiles: by backend the cells of its line."""
+    table = (ROOT / "README.md").read_text().split("\n| profiles |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {load_profile(re.findall(r"`([\w-]+)`", row[0])[0]).backend: row for row in rows}
+
+
+def test_the_readme_has_a_line_for_each_backend_with_all_its_profiles() -> None:
+    listed = {backend: re.findall(r"`([\w-]+)`", cells[0]) for backend, cells in readme_rows().items()}
+    assert sorted(name for names in listed.values() for name in names) == sorted(shipped_names())
+    for backend, names in listed.items():
+        assert {load_profile(name).backend for name in names} == {backend}
+
+
+def test_the_readme_says_of_each_backend_what_is_so() -> None:
+    for name, cells in readme_rows().items():
+        assert len(cells) == 6 and all(cells), name
+        assert cells[4].startswith("no") == backends.get(name).attaches, name
+        assert backends.get(name).cost.split(";")[0].split(",")[0] in cells[3], name
 
 
 def test_add_a_backend_names_what_a_backend_has() -> None:
