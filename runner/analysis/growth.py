@@ -22,13 +22,14 @@ from runner.analysis.timeline import (
     turnover,
     unjudged,
 )
-from runner.analysis.trend import FLOOR, Floats, judge, spread, window_of
+from runner.analysis.trend import FLOOR, Floats, judge, may_be_teeth, spread, window_of
 from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
 FEWEST_SNAPSHOTS = 8
 SHORTEST_SECONDS = 1.0
 _IDLE = 0.5  # of the time: a program that is at rest from before then has settled
 _REST = 0.1  # of the time at least: a rest at the end that says nothing of what grew before it
+_TEETH = 0.15  # of the confidence, where a saw-tooth might look the same
 _SERIES_POINTS = 120
 _LARGEST = 5  # sites that are named where growth can't be judged
 _LISTED = 500  # growing sites of one recording that become findings; more help nobody
@@ -120,6 +121,19 @@ class _Judge:
             for number, trend in judge(line.times[:busy], rows[:, :busy]).items():
                 if trend.shape is Shape.GROWING and (number not in trends or trends[number].shape is not Shape.GROWING):
                     trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span)
+        return self._without_teeth(rows, trends)
+
+    def _without_teeth(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:
+        """Where frees are counted: what may be a saw-tooth that the snapshots met at one place after another is less sure."""
+        line = self._line
+        growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
+        if not growing or any(Metric.ALLOCATED_BYTES not in snapshot.columns for snapshot in line.snapshots):
+            return trends
+        allocated = matrix(line, self._site_of_stack, len(self._sites), Metric.ALLOCATED_BYTES)
+        for number in growing:
+            shape = may_be_teeth(line.times, rows[number], allocated[number])
+            if shape is not None:
+                trends[number] = replace(trends[number], shape=shape, confidence=trends[number].confidence - _TEETH)
         return trends
 
     def _largest(self, snapshot: Snapshot) -> list[Standing]:

@@ -95,6 +95,8 @@ def describe(trend: Trend, unit: TimeUnit) -> str:
     span = span_text(trend.span, unit)
     if trend.by == "doubling" and trend.shape is not Shape.GROWING:
         how = "doubled again and again, and may have settled after the last time"
+    elif trend.by == "slowing":
+        how = "rose ever more slowly"
     elif trend.by in ("doubling", "steps"):
         how = "rose in jumps and still does"
     elif trend.by == "troughs":

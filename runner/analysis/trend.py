@@ -6,7 +6,7 @@ The question is not "is the end higher than the start" (a filled cache, a warm-u
 trend     Sen's slope (Sen 1968, the median of the slopes of all pairs) shows a rise of at least FLOOR and of 3 MAD of the
           residuals; Kendall's tau is 0.5 or more and significant (Mann 1945); most of the way that the row went was
           upwards; it rose in several steps, none of which is most of it; the second half rose at least half as much as the
-          first; and it still rises at the end.
+          first, and not more slowly by more than chance; and it still rises at the end.
 troughs   the same of a saw-tooth's minima: in each of five or more bins of time the lowest value is above the one before.
 jumps     no more than three or more jumps: regular ones, of which the next is not overdue, or a vector's that doubles, each
           after about twice the time of the one before, the last of them not long ago. Seen over the whole run.
@@ -31,10 +31,15 @@ _MADS = 3.0
 _STRAIGHT = 0.6  # of the way up and down, what is left as rise
 _LARGEST_STEP = 0.6  # of the rise
 _SECOND_HALF = 0.5
+_SLOWER = 0.8  # the second half's rise, in units of the first's: a cache that fills by chance may fall below
+_STRETCH = 0.4  # of the window: how far the levels that are compared lie apart
 _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
+_APART = 0.25  # of the usual distance: of few snapshots one that follows closer tells nothing of its own
 _UNSEEN = 0.25  # of the time between two snapshots, at most
 _SOON = 1.5  # the end of the run, in units of the time of a doubling's last jump: later it may as well have settled
 _OVERDUE = 2.3  # so long after it the next jump would have come
+_WHOLE_TOOTH = 0.8  # of the rise
+_ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
 _FEWEST_FOR_STEPS = 12  # points
 _REGULAR = 1.25  # the longest distance of regular jumps, in units of the shortest
 _ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
@@ -60,6 +65,8 @@ def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
     """
     if len(times) == 0 or times[-1] <= times[0] or not len(rows):
         return {}
+    apart = _apart(times)
+    times, rows = times[apart], rows[:, apart]
     window = window_of(times)
     if len(np.unique(times[window])) < FEWEST_POINTS:
         return {}
@@ -69,6 +76,29 @@ def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
         chosen = moving[start : start + _ROWS_AT_ONCE]
         found |= _judge_some(times, rows[chosen], window, chosen.tolist())
     return found
+
+
+def _apart(times: Floats) -> Flags:
+    """Which of few snapshots stand at a distance from the one before: between two that are close there was no time to grow."""
+    late = times[window_of(times)]
+    gaps = np.diff(times, prepend=-np.inf)
+    if len(late) > _MANY_POINTS:
+        return np.ones(len(times), dtype=bool)
+    return np.asarray(gaps >= _APART * np.median(np.diff(late)))
+
+
+def may_be_teeth(times: Floats, row: Floats, allocated: Floats) -> Shape | None:
+    """What a rise is where it may be that of a saw-tooth, of which one snapshot after another met a higher place.
+
+    Then as much as it rose was freed between any two snapshots. `allocated` is cumulative. UNDECIDED for few snapshots,
+    GROWING (less surely) for some; None for many, which hardly meet teeth so, and where too little was freed.
+    """
+    window = window_of(times) & _apart(times)
+    rises = np.diff(row[window])
+    freed = np.diff(allocated[window]) - rises
+    if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():
+        return None
+    return Shape.UNDECIDED if window.sum() < _MANY_POINTS else Shape.GROWING
 
 
 def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) -> dict[int, Trend]:
@@ -84,6 +114,7 @@ def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) 
         lows = _Rows(*_binned(late_times, late_rows, bins, np.minimum), means.span)
         by_troughs = ~by_trend & lows.climb(late_rows, bins) & ~means.fell_at_end()
     plateau, still = _levels(times, rows)
+    slowing = means.slow_down()
     found: dict[int, Trend] = {}
     for row, number in enumerate(numbers):
         if by_trend[row]:
@@ -94,7 +125,7 @@ def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) 
             how, shape = by_jumps
             found[number] = means.describe(row, shape, how, times, rows)
         elif trending[row] and still[row]:
-            found[number] = means.describe(row, Shape.UNDECIDED, "trend", times, rows)
+            found[number] = means.describe(row, Shape.UNDECIDED, "slowing" if slowing[row] else "trend", times, rows)
         elif plateau[row]:
             found[number] = means.describe(row, Shape.PLATEAU, "trend", times, rows)
     return found
@@ -129,7 +160,7 @@ class _Rows:
             (self.rise >= FLOOR) & (self.rise >= _MADS * self.mad) & (self.tau >= _TAU) & (self.significance >= _SIGNIFICANT)
         )
         trending &= self._straight() & self._rises_more_than_once()
-        return trending & self._even() & self._second_half() & self._goes_on(), trending
+        return trending & self._even() & self._second_half() & self._goes_on() & ~self.slow_down(), trending
 
     def _straight(self) -> Flags:
         """Most of the way was upwards, in ten bins of time."""
@@ -153,15 +184,33 @@ class _Rows:
         start, middle, end = self._levels()
         return np.asarray((end - middle >= _SECOND_HALF * (middle - start)) & (end > middle))
 
+    def slow_down(self) -> Flags:
+        """Which rows rise ever more slowly, as a cache does that meets fewer and fewer new keys, by more than chance explains.
+
+        The steps' own spread (von Neumann 1941, from their successive differences, so that a slow change of pace counts
+        nothing) says by how much two stretches may differ.
+        """
+        (start, middle, end), (begun, between, ended) = self._levels(), self._moments()
+        first, second = (middle - start) / (between - begun), (end - middle) / (ended - between)
+        pace = self.steps / np.diff(self.times)
+        chance = np.sqrt((np.diff(pace, axis=1) ** 2).mean(axis=1) / (_STRETCH * len(self.times)))
+        certain = 2.0 if len(self.times) >= _MANY_POINTS else 3.0  # of few steps the spread itself is uncertain
+        return np.asarray((second < _SLOWER * first) & (first - second >= certain * chance))
+
     def _levels(self) -> tuple[Floats, Floats, Floats]:
         """The means of a fifth of the time at the start, in the middle and at the end."""
+        begin, middle, end = self._fifths()
+        return self.rows[:, begin].mean(axis=1), self.rows[:, middle].mean(axis=1), self.rows[:, end].mean(axis=1)
+
+    def _moments(self) -> tuple[float, float, float]:
+        """The times of these levels."""
+        begin, middle, end = (float(self.times[fifth].mean()) for fifth in self._fifths())
+        return begin, middle, end
+
+    def _fifths(self) -> tuple[Flags, Flags, Flags]:
         place = (self.times - self.times[0]) / (self.times[-1] - self.times[0])
         middle = np.abs(place - 0.5)
-        return (
-            self.rows[:, place <= 0.2].mean(axis=1),
-            self.rows[:, middle <= max(0.1, middle.min())].mean(axis=1),
-            self.rows[:, place >= 0.8].mean(axis=1),
-        )
+        return place <= 0.2, middle <= max(0.1, middle.min()), place >= 0.8
 
     def _goes_on(self) -> Flags:
         """It has not rested at the end for longer than it did between its rises."""
@@ -204,7 +253,7 @@ class _Rows:
         return Trend(
             shape=shape,
             slope=float(self.slope[row])
-            if by in ("trend", "troughs")
+            if by not in ("steps", "doubling")
             else float((rows[row, -1] - rows[row, 0]) / (times[-1] - times[0])),
             first=float(rows[row, 0]),
             last=float(rows[row, -1]),

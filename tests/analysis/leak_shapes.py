@@ -103,6 +103,16 @@ def saturating(rng, times):
     return rng.uniform(50, 8000) * KB * (1 - np.exp(-_place(times) * rng.uniform(5, 30)))
 
 
+def slow_saturating(rng, times):
+    """The same, seen for too short: more than half of the keys are in, and it still rises."""
+    return rng.uniform(50, 8000) * KB * (1 - np.exp(-_place(times) * rng.uniform(1, 4)))
+
+
+def logarithmic(rng, times):
+    """Each new key comes after a longer time."""
+    return rng.uniform(50, 8000) * KB * np.log1p(_place(times) * rng.uniform(10, 100))
+
+
 def _saw(rng, times, height):
     teeth = rng.uniform(6, 40)
     return height * ((_place(times) * teeth + rng.uniform()) % 1)
@@ -142,8 +152,8 @@ LEAKS: dict[str, Maker] = {
 CLEAN: dict[str, Maker] = {
     f.__name__: f
     for f in (
-        constant, noise, startup_burst, one_late_block, filled_cache, late_cache, saturating, saw_tooth, slow_saw_tooth,
-        wandering, bounded_table, fading_startup,
+        constant, noise, startup_burst, one_late_block, filled_cache, late_cache, saturating, slow_saturating, logarithmic,
+        saw_tooth, slow_saw_tooth, wandering, bounded_table, fading_startup,
     )
 }  # fmt: skip
 

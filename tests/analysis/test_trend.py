@@ -3,7 +3,8 @@ import warnings
 import numpy as np
 import pytest
 
-from runner.analysis.trend import Shape, judge, spread
+from runner.analysis.judgement import Shape
+from runner.analysis.trend import judge, may_be_teeth, spread
 from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
 
 SERIES = 100
@@ -103,3 +104,44 @@ def test_bursts_are_seen_at_few_snapshots_that_grow_sparser():
     times = np.concatenate([np.arange(8) / 8, 1 + np.arange(8) / 4, 3 + np.arange(4) / 2])
     row = 100_000.0 * np.floor(times / 0.5)
     assert judge(times, row[None, :])[0].shape is Shape.GROWING
+
+
+# heapprofile on a program that keeps 1008 bytes every 100 ms: the last dump is that of the exit.
+CLOSE = {
+    "8 ms": (
+        [0.153, 0.277, 0.401, 0.525, 0.653, 0.777, 0.901, 1.029, 1.153, 1.401, 1.653, 1.901, 2.153, 2.401, 2.653, 2.661],
+        [2, 3, 4, 5, 7, 8, 9, 10, 12, 14, 16, 19, 21, 24, 26, 26],
+    ),
+    "4 ms": (
+        [0.266, 0.514, 0.762, 1.014, 1.262, 1.514, 1.762, 2.014, 2.266, 2.514, 2.518],
+        [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 30],
+    ),
+}
+
+
+@pytest.mark.parametrize("times, blocks", CLOSE.values(), ids=CLOSE)
+def test_a_dump_at_exit_that_follows_the_last_one_closely_is_no_rest(times, blocks):
+    trend = judge(np.array(times), 1008.0 * np.array([blocks]))[0]
+    assert (trend.shape, trend.last) == (Shape.GROWING, 1008 * blocks[-1])
+
+
+TEETH = np.arange(9.0)
+RISE = 20_000.0 * TEETH  # what each of nine snapshots meets, one step higher on the tooth than the one before
+
+
+@pytest.mark.parametrize("freed, shape", [(160_000, Shape.UNDECIDED), (70_000, None)])
+def test_few_snapshots_may_have_met_a_saw_tooth_one_step_higher_each(freed, shape):
+    assert judge(TEETH, RISE[None, :])[0].shape is Shape.GROWING
+    assert may_be_teeth(TEETH, RISE, RISE + freed * TEETH) is shape
+
+
+def test_many_snapshots_seldom_meet_teeth_so():
+    times = np.arange(60.0)
+    assert may_be_teeth(times[:20], 1e4 * times[:20], 1e7 * times[:20]) is Shape.GROWING
+    assert may_be_teeth(times, 1e4 * times, 1e7 * times) is None
+
+
+def test_a_cache_that_fills_ever_more_slowly_is_undecided():
+    times = np.linspace(0, 30, 60)
+    trend = judge(times, 1e6 * (1 - np.exp(-times[None, :] / 15)))[0]
+    assert (trend.shape, trend.by) == (Shape.UNDECIDED, "slowing")

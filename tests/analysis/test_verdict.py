@@ -4,6 +4,7 @@ import pytest
 from runner.analysis import Scope, conclude
 from runner.model import (
     BELOW_THRESHOLD,
+    Column,
     Defect,
     FindingKind,
     Frame,
@@ -52,6 +53,17 @@ def test_stacks_of_one_line_are_one_finding_and_two_lines_are_two():
     answer = of_growth({PUT: UP, other: 2 * UP, below: UP, (code("log", 9), MAIN): UP})
     assert [(f.function, f.bytes, f.share) for f in answer.findings] == [("cache_put", 3_600_000, 0.8), ("log", 900_000, 0.2)]
     assert [frame.function for frame in answer.findings[0].stack] == ["malloc", "cache_put", "serve", "main"], "the heaviest"
+
+
+def test_what_may_be_a_saw_tooth_is_not_called_growing():
+    times = np.arange(9.0)
+    sawn, steady = 20_000.0 * times, 8_000.0 * times
+    recording = growing({PUT: sawn, KEEP: steady}, times)
+    for number, snapshot in enumerate(recording.snapshots):
+        snapshot.columns[Metric.ALLOCATED_BYTES] = Column([0, 1], [number * 200_000, number * 8_000])
+    answer = conclude([recording], Scope(GROWTH))
+    assert [finding.function for finding in answer.findings] == ["keep"]
+    assert "cache_put server.c:7 rose to 160 kB" in answer.doubts[0]
 
 
 def test_clean_needs_eight_snapshots_spread_over_the_run():
