@@ -29,33 +29,17 @@ MOST_NAMED = 5
 LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
 
 
-def answer_of(
-    what: Sequence[str],
-    runs_dir: Path,
-    *,
-    warmup: float | None = None,
-    children: str | None = None,
-    search: Sequence[Path] = (),
-    leave_out: LeaveOut | None = None,
-) -> Answer:
-    """The answer for one run (path, id, prefix, `last`), or for native files. Raises LeakrunError(USAGE)."""
-    found = located(what, runs_dir)
-    if isinstance(found, RunDirectory):
-        return conclude_run(found, warmup=warmup, children=children, search=search, leave_out=leave_out)
-    return conclude_files(found, warmup=warmup or 0.0, search=search, leave_out=leave_out)
-
-
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
     """The one run, or the native files, that the words name. Raises LeakrunError(USAGE)."""
     for each in what:
         if _is_stream(each):
             raise LeakrunError(ErrorKind.USAGE, f"{each} is a pipe or a device", "save what it gives to a file, and name that")
-    files = [Path(each) for each in what if _is_file(each)]
+    files = [Path(each) for each in what if is_file(each)]
     if len(files) == len(what):
         return files
     if len(what) == 1:
         return rundir.find(what[0], runs_dir)
-    missing = next(each for each in what if not _is_file(each))
+    missing = next(each for each in what if not is_file(each))
     raise LeakrunError(ErrorKind.USAGE, f"{missing!r} is not a file", "name one run, or one or more files")
 
 
@@ -93,8 +77,13 @@ def evidence_of(
 def evidence_of_run(
     run: RunDirectory, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
 ) -> Evidence:
-    """What a run recorded: of all its processes, or of those that `children` says."""
+    """What a run recorded: of all its processes, or of those that `children` says. Raises LeakrunError(USAGE) for a hunt."""
     manifest = run.read_manifest()
+    if rundir.is_hunt(manifest):
+        first = next(iter(rundir.steps_of(run, manifest)), run)
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{run.id} is a hunt, of {len(manifest['steps'])} runs", f"name one of them: {first.path}"
+        )
     outcome = _outcome(manifest)
     chosen, recordings, _ = _read_run(run, outcome, search)
     heard = _heard(recordings, outcome, manifest, children)
@@ -104,7 +93,8 @@ def evidence_of_run(
     return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Whether the word names a file."""
     try:
         return Path(name).is_file()
     except (OSError, ValueError):
@@ -162,6 +152,8 @@ def _read_run(run: RunDirectory, outcome: Outcome, search: Sequence[Path]) -> tu
     recordings = backends.get(chosen.backend).read(run.raw, chosen, outcome)
     for recording in recordings:
         check_valid(recording)
+    if (packed := run.path / "binaries").is_dir():  # of `leakrun bundle --with-binaries`
+        search = (*search, packed)
     names = resolve(
         recordings, names=load_names(run.symbols), mappings=_mappings_of(run), search=search, cache_dir=_cache_directory()
     )
@@ -345,7 +337,18 @@ def conclude_files(
     files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = (), leave_out: LeaveOut | None = None
 ) -> Answer:
     """What native outputs say that no run of leakrun made. Heap dumps of one process are one recording."""
-    recordings = formats.read_files(files)
+    return conclude_recordings(formats.read_files(files), files, warmup=warmup, search=search, leave_out=leave_out)
+
+
+def conclude_recordings(
+    recordings: list[Recording],
+    files: Sequence[Path],
+    *,
+    warmup: float = 0.0,
+    search: Sequence[Path] = (),
+    leave_out: LeaveOut | None = None,
+) -> Answer:
+    """What recordings say that were read from such files."""
     resolve(recordings, search=search, cache_dir=_cache_directory())
     if leave_out is not None:
         for recording in recordings:

@@ -33,6 +33,9 @@ ORDER: dict[str, set[str]] = {
     "reports": {"analysis", "formats", "gate", "model", "paths"},
 }
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
+ORDER["redacting"] = set(ORDER) - {"supervise", "reading"}
+ORDER["bundling"] = set(ORDER) - {"supervise", "reading"}
+ORDER["answers"] = set(ORDER) - {"supervise"}
 ORDER["moments"] = set(ORDER) - {"supervise"}
 ORDER["attaching"] = {"backends", "plan", "supervise"}
 ORDER["pipeline"] = set(ORDER)

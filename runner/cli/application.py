@@ -17,10 +17,12 @@ from runner.cli import words
 VERBS = (
     "run",
     "attach",
+    "hunt",
     "snapshot",
     "stop",
     "recover",
     "runs",
+    "bundle",
     "show",
     "growth",
     "diff",
@@ -111,6 +113,7 @@ def leakrun(
       leakrun ./app args                     memcheck: what is lost when it ends
       leakrun -p massif ./app args           what grows over time, at any cost
       leakrun -p heapprofile ./server        what grows in a server, at little cost; Ctrl-C ends it
+      leakrun hunt -- ./app args             tries one tool after another until the answer is sure
       leakrun show last                      the answer again
       leakrun profiles                       what there is to choose from
 
@@ -120,7 +123,7 @@ def leakrun(
 
 def dispatch(arguments: list[str]) -> int:
     """Run the verb that the words name, and return its exit code."""
-    options = verb("run").params
+    options = [option for name in words.PROGRAM_VERBS if name == "run" or name in arguments for option in verb(name).params]
     valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", False)}
     arranged = words.arrange(arguments or ["--help"], VERBS, valued)
     try:
