@@ -60,6 +60,7 @@ class ToolStatus(NamedTuple):
     version  as numbers, (3, 19, 0); empty where it can't be told
     limits   what this version can't do, a sentence each
     install  the line that installs it here
+    shim     a small library of leakrun's own that goes with it, where there is one
     """
 
     name: str
@@ -67,6 +68,7 @@ class ToolStatus(NamedTuple):
     version: tuple[int, ...] = ()
     limits: tuple[str, ...] = ()
     install: str = ""
+    shim: Path | None = None
 
     @property
     def version_text(self) -> str:

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import BinaryIO
 
 from runner.errors import ErrorKind, LeakrunError
+from runner.formats import _compressed
 from runner.model import Recording, check_valid
 
 HEAD_BYTES = 64 * 1024
@@ -48,6 +49,10 @@ def read_file(path: Path) -> Recording:
     """
     with _opened(path) as (stream, module):
         recording: Recording = module.read(stream, path.name)
+        flaw = _compressed.flaw_of(stream)
+    if flaw:
+        recording.flaws.insert(0, f"{path.name}: {flaw}")
+        recording.complete = False
     check_valid(recording)
     return recording
 
@@ -57,13 +62,22 @@ def read_files(paths: Sequence[Path]) -> list[Recording]:
 
     Raises as read_file() does.
     """
-    groups: dict[object, tuple[ModuleType, list[tuple[int, Path]]]] = {}
-    for path in paths:
+    return [_read_group(module, [paths[number] for number in group]) for module, group in _grouped(paths)]
+
+
+def grouped(paths: Sequence[Path]) -> list[list[int]]:
+    """The places in `paths` of the files of each recording that read_files() makes of them. Raises as read_file() does."""
+    return [group for _, group in _grouped(paths)]
+
+
+def _grouped(paths: Sequence[Path]) -> list[tuple[ModuleType, list[int]]]:
+    groups: dict[object, tuple[ModuleType, list[tuple[int, Path, int]]]] = {}
+    for place, path in enumerate(paths):
         with _opened(path) as (_, module):
             named = module.series_of(path.name) if hasattr(module, "series_of") else None
         key = (module, path.parent, named[0]) if named else object()
-        groups.setdefault(key, (module, []))[1].append((named[1] if named else 0, path))
-    return [_read_group(module, [path for _, path in sorted(group)]) for module, group in groups.values()]
+        groups.setdefault(key, (module, []))[1].append((named[1] if named else 0, path, place))
+    return [(module, [place for _, _, place in sorted(group)]) for module, group in groups.values()]
 
 
 def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
@@ -76,9 +90,10 @@ def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
-    """The file, at its start, and the module that reads its format. Raises as read_file() does."""
+    """The file, decompressed, at its start, and the module that reads its format. Raises as read_file() does."""
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") as file:
+            stream = _compressed.opened(file)
             head = stream.read(HEAD_BYTES)
             module = recognise(head)
             if module is None:
@@ -99,5 +114,4 @@ def _unknown(path: Path, head: bytes) -> LeakrunError:
         return LeakrunError(
             ErrorKind.USAGE, f"{path}: an empty file", "the profiler wrote nothing: did the program run to its end?"
         )
-    hint = "decompress it first" if head[:2] == b"\x1f\x8b" or head[:4] == b"\x28\xb5\x2f\xfd" else f"leakrun reads: {known}"
-    return LeakrunError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", hint)
+    return LeakrunError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", f"leakrun reads: {known}")
