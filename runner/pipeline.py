@@ -14,7 +14,7 @@ from runner.attaching import check_attaches
 from runner.backends.base import Backend
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest
-from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
+from runner.plan import Event, EventKind, LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.rundir import RunDirectory
 from runner.supervise import proc
@@ -41,6 +41,7 @@ class Request(NamedTuple):
     die_with_parent: bool = False
     ready: str | None = None
     load: str | None = None
+    log_output: bool = False
     target: Target | None = None
 
 
@@ -69,7 +70,9 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         )
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
-        places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
+        places = supervise.Places(
+            run.raw, run.maps, run.samples, run.requests, run.spool, run.output if request.log_output else None
+        )
         gc.freeze()  # what was imported until now is not looked through again and again
         gc.enable()
         work = supervise.Work(run.load_log, request.ready, request.load) if request.ready or request.load else None
@@ -93,7 +96,23 @@ def _settle(run: RunDirectory, plan: LaunchPlan, outcome: Outcome) -> None:
     if run.spool is not None:
         supervise.empty_spool(run.spool, run.raw, plan.litter)
         supervise.remove_spool(run.spool)
+    gather_output(run, outcome)
     outcome.files = supervise.written_at(run.raw, outcome.started_at)
+
+
+def gather_output(run: RunDirectory, outcome: Outcome) -> None:
+    """Make of the head and the tail of what the program wrote one file each, where they were kept (--log-output)."""
+    if not run.output.is_dir():
+        return
+    from runner.supervise.passing import gather
+
+    try:
+        lost = gather(run.output)
+        text = f"{lost:,} bytes of the program's output could not be passed on to where it was to go" if lost else ""
+    except OSError as error:
+        text = f"the copy of the program's output stays in parts: {error}"
+    if text:
+        outcome.timeline.append(Event(outcome.seconds, EventKind.NOTE, None, None, text))
 
 
 def inspect(request: Request, backend: Backend) -> Target:

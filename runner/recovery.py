@@ -44,6 +44,8 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
             places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
             outcome = supervise.run(plan, places, journal, progress=progress, former=outcome, duration=_duration(manifest))
             living = []
+        if not living:
+            pipeline.gather_output(run, outcome)
         if run.spool is not None and not living:
             supervise.remove_spool(run.spool)
         pipeline.tidy(plan._replace(litter=() if living else plan.litter), backends.get(chosen.backend), run)

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import SCHEMA, STATES, Manifest, manifest_of, outcome_of
 
-__all__ = ["RunDirectory", "find", "is_hunt", "manifest_of", "outcome_of", "runs", "steps", "write_atomically"]
+__all__ = ["RunDirectory", "find", "is_hunt", "manifest_of", "outcome_of", "runs", "steps_of", "write_atomically"]
 
 _SCHEMA_PATTERN = re.compile(r"leakrun\.manifest/(\d+)")
 _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
@@ -74,6 +74,11 @@ class RunDirectory:
     def load_log(self) -> Path:
         """What the load said."""
         return self.path / "load.log"
+
+    @property
+    def output(self) -> Path:
+        """The bounded copy of what the program wrote to stdout and stderr, where one was asked for."""
+        return self.path / "output"
 
     @property
     def requests(self) -> Path:
@@ -298,7 +303,7 @@ def is_hunt(manifest: Manifest) -> bool:
     return isinstance(manifest.get("steps"), list)
 
 
-def steps(hunt: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
+def steps_of(hunt: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
     """The runs of a hunt, in their order. Raises LeakrunError(USAGE) for a damaged manifest."""
     try:
         return [RunDirectory(hunt.path / str(step["directory"])) for step in manifest["steps"]]

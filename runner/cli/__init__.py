@@ -20,8 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Modules and recordings are made of a great many objects that all stay: looking through them for garbage takes a
     # twentieth of a launch and finds none. Whoever may go on for days, the supervisor, has it turned on again.
     gc.disable()
-    if sys.stdout is None:  # closed by whoever called: nobody wants to read
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    _fill_closed_streams()
     try:
         from runner.cli.application import dispatch
 
@@ -49,6 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_CODES[ErrorKind.UNMEASURED]
     except Exception:
         return _crashed()
+
+
+def _fill_closed_streams() -> None:
+    """Closed by whoever called: nobody wants to read, but no file of ours may get that number. The program finds it closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free; closed on exec
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _crashed() -> int:

@@ -37,6 +37,9 @@ def run(
         str | None, typer.Option(help="When the program counts as up: tcp:PORT, or a command that succeeds then.")
     ] = None,
     load: Annotated[str | None, typer.Option(help="A command to run against it then; its end stops the program.")] = None,
+    log_output: Annotated[
+        bool, typer.Option("--log-output", help="Keep the head and the tail of the program's stdout and stderr.")
+    ] = False,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="When leakrun dies the program is to end too.")
     ] = False,
@@ -92,13 +95,14 @@ def run(
         runs_dir=settings.runs_dir,
         output=Path(output) if output is not None else None,
         cwd=Path(cwd) if cwd else None,
-        env=tuple(_pair(each) for each in env or ()),
+        env=tuple(pair(each) for each in env or ()),
         duration=settings.for_,
         warmup=settings.warmup or 0.0,
         children=settings.children or "all",
         die_with_parent=die_with_parent,
         ready=ready,
         load=load,
+        log_output=log_output,
     )
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
@@ -139,7 +143,8 @@ def adapted(profile: "Profile", settings: config.Settings) -> "Profile":
     return replace(profile, **changes)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """The two sides of --env K=V. Raises LeakrunError(USAGE)."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise LeakrunError(ErrorKind.USAGE, f"--env {text!r} is not K=V", "write it as --env NAME=VALUE")

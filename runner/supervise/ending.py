@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 
 from runner.plan import EventKind, StopPlan
@@ -68,7 +69,7 @@ class Ending:
             return
         living = self._family.alive()
         if living and not self.begun:
-            self._note(None, f"the program ended and left {len(living)} processes: watched until they end")
+            self._note(None, f"the program ended and left {_counted(living)} behind, watched to the end")
         self._do(self._sequence.main_ended(now), now)
 
     def tick(self, now: float) -> None:
@@ -89,9 +90,7 @@ class Ending:
         if activity != self._activity or daemon:
             self._activity, self._active_at = activity, now
         if living and now - max(self._active_at, self._output.grown_at) >= self._plan.grace:
-            self._note(
-                None, f"{len(living)} processes outlived the program and did nothing for {self._plan.grace:g} s: ending them"
-            )
+            self._note(None, f"{_counted(living)} outlived the program and did nothing for {self._plan.grace:g} s: ended now")
             self._do(self._sequence.end_rest(now), now)
 
     def _do(self, deeds: list[Deed], now: float) -> None:
@@ -142,5 +141,21 @@ class Ending:
         if sent:
             self._timeline.tell(EventKind.SIGNAL, member.pid, f"sent {signals.name_of(signum)}")
 
+    def end_all(self) -> None:
+        """After a normal run there is nothing left to end; after an error of ours the program must not be orphaned."""
+        left = True
+        for signum, patience in ((self._plan.signum, self._plan.grace), (signal.SIGKILL, 5.0)):
+            deadline = time.monotonic() + patience
+            self._family.look(self._timeline.now())
+            for member in self._family.alive():
+                self.send(member, signum)
+            while left and time.monotonic() < deadline:
+                ended, left = self._family.reap(self._timeline.now())
+                time.sleep(0 if ended else 0.01)
+
     def _note(self, pid: int | None, text: str) -> None:
         self._timeline.tell(EventKind.NOTE, pid, text)
+
+
+def _counted(processes: list[Member]) -> str:
+    return f"{len(processes)} process{'' if len(processes) == 1 else 'es'}"

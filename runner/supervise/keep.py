@@ -11,6 +11,8 @@ from runner.supervise.family import Family, Member
 
 SAMPLE_COLUMNS = ("time_s", "pid", "rss_bytes", "pss_bytes", "anonymous_bytes", "stack_bytes")
 _MOST_MAPS = 200  # per process: a program that loads and unloads for days
+_START_UP = 1.0  # seconds in which a program loads, which is no growth
+_SLOPE_SPAN = 5.0  # seconds that a slope is taken over at least
 _ROLLUP_SHARE = 0.01  # of the time: smaps_rollup holds the target's page tables while it reads
 
 
@@ -74,7 +76,8 @@ class Sampler:
             pss, anonymous = (rollup.pss, rollup.anonymous) if rollup else ("", "")
             lines.append(f"{now:.3f},{member.pid},{memory.rss},{pss},{anonymous},{memory.stack}\n")
         self.rss = sum(self.rss_by_pid.values())
-        self._recent.append((now, self.rss))
+        if now >= _START_UP:
+            self._recent.append((now, self.rss))
         if self._file is not None:
             self._file.write("".join(lines))
 
@@ -88,11 +91,11 @@ class Sampler:
 
     @property
     def slope(self) -> float:
-        """Bytes a second by which the family's rss has grown over the last samples."""
+        """Bytes a second by which the family's rss has grown over the last samples; 0 while those tell of the start-up alone."""
         if len(self._recent) < 2:
             return 0.0
         (start, first), (end, last) = self._recent[0], self._recent[-1]
-        return (last - first) / (end - start) if end > start else 0.0
+        return (last - first) / (end - start) if end - start >= _SLOPE_SPAN else 0.0
 
     def close(self) -> None:
         """No more samples."""

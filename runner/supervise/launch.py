@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from runner.errors import ErrorKind, LeakrunError
@@ -16,8 +17,10 @@ _SET_PDEATHSIG = 1  # prctl(2)
 _LONGEST_WORD = 131_072  # MAX_ARG_STRLEN of the kernel, 32 pages, the ending NUL included
 
 
-def launch(plan: LaunchPlan, held: Held, *, own_group: bool = False) -> int:
+def launch(plan: LaunchPlan, held: Held, *, own_group: bool = False, streams: Mapping[int, int] = MappingProxyType({})) -> int:
     """Start `plan.argv` and return its pid once exec has worked. `own_group`: as the leader of a process group of its own.
+
+    `streams`: descriptors to stand in the place of its 0, 1 or 2.
 
     Raises LeakrunError: USAGE for a command line or directory that can't be, NOT_FOUND, NOT_EXECUTABLE.
     """
@@ -27,7 +30,7 @@ def launch(plan: LaunchPlan, held: Held, *, own_group: bool = False) -> int:
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(plan, held, environment, write_end, parent, own_group=own_group)
+        _become(plan, held, environment, write_end, parent, own_group=own_group, streams=streams)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as answer:
         failure = answer.read()
@@ -62,11 +65,20 @@ def _check(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
 
 
 def _become(
-    plan: LaunchPlan, held: Held, environment: dict[str, str], write_end: int, parent: int, *, own_group: bool
+    plan: LaunchPlan,
+    held: Held,
+    environment: dict[str, str],
+    write_end: int,
+    parent: int,
+    *,
+    own_group: bool,
+    streams: Mapping[int, int],
 ) -> NoReturn:
     """In the child: turn into the program, or say through the pipe why not. Never returns into leakrun's code."""
     step = "chdir"
     try:
+        for number, descriptor in streams.items():
+            os.dup2(descriptor, number)
         if own_group:
             os.setpgid(0, 0)
         if plan.die_with_parent:

@@ -11,13 +11,15 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.plan import EventKind, LaunchPlan, Outcome
 from runner.supervise import proc, requests, signals
 from runner.supervise.beside import Beside
+from runner.supervise.copies import Copies
 from runner.supervise.ending import Ending
-from runner.supervise.family import Family, Member, subreaper
+from runner.supervise.family import Family, subreaper
 from runner.supervise.keep import MapsKeeper, Sampler
 from runner.supervise.launch import launch
 from runner.supervise.memory_limit import MemoryLimit
+from runner.supervise.notes import Notes
 from runner.supervise.output import RawOutput
-from runner.supervise.schedule import Pace, look_interval, sample_interval
+from runner.supervise.schedule import Pace, look_interval
 from runner.supervise.shots import Snapshots
 from runner.supervise.signals import Held
 from runner.supervise.telling import Teller
@@ -87,9 +89,9 @@ class _Session:
         self.terminal = terminal
         self.timeline = Timeline()
         self.output = RawOutput(places.spool or places.raw, places.raw)
-        self.maps = MapsKeeper(places.maps)
         self.sampler = Sampler(places.samples)
         self.inbox = requests.Inbox(places.requests)
+        self.copies = Copies(places.output)
         self.family = Family(0, plan.loaded, self.timeline, tool_words=plan.tool_words)
         self.snapshots = Snapshots(plan.triggers, self.family, self.output, self.timeline, plan.children, plan.keep)
         self.beside = Beside(plan.sidecar, self.family, self.output, self.timeline)
@@ -98,10 +100,11 @@ class _Session:
         )
         self.workload = Workload(work, places.raw, self.timeline)
         self.teller = Teller(self.timeline, journal, progress, self._current_outcome, self._current_progress)
+        self.notes = Notes(self.family, MapsKeeper(places.maps), self.sampler, self.teller)
         self._journal = journal
         self._duration = duration
         self._children_left = True
-        self._look, self._sample, self._map = Pace(0.002), Pace(0.001), Pace(0.001)
+        self._look = Pace(0.002)
         self._growth_due = 0.0
         self._adopted_ended = False
         self.memory_limit: MemoryLimit | None = None
@@ -117,11 +120,19 @@ class _Session:
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
         self.outcome.started_at = time.time()
         self.timeline.origin = time.monotonic()
-        self.outcome.pid = self.family.main_pid = launch(self.plan, held, own_group=self.terminal.ours)
+        self.outcome.pid = self.family.main_pid = self._launch(held)
         self.terminal.give(self.outcome.pid)
         self.memory_limit = MemoryLimit(self.outcome.pid)
         self.timeline.tell(EventKind.STARTED, self.outcome.pid, "")
         self.outcome.processes, self.outcome.timeline = self.family.records, self.timeline.events
+
+    def _launch(self, held: Held) -> int:
+        try:
+            self.teller.write("output/", self.copies.start)
+            return launch(self.plan, held, own_group=self.terminal.ours, streams=self.copies.ends)
+        finally:
+            self.copies.close_ends()
+            self.family.helpers |= self.copies.pids
 
     def attach(self, pid: int) -> None:
         """Take a process that runs already under watch. Raises LeakrunError(USAGE) when it is gone."""
@@ -157,10 +168,10 @@ class _Session:
 
     def end(self) -> None:
         """Leave nothing running, whatever happened, and complete the outcome."""
+        self.beside.kill()
         if not self.family.adopted:  # those lived without us before
             self.ending.end_all()
         self.workload.kill()
-        self.beside.kill()
         self.snapshots.claims.close(self.timeline.now())
         left = self.output.deliver_all(self.plan.litter)
         if left and self.output.final.is_dir():  # else it was moved, and they go after it
@@ -243,6 +254,9 @@ class _Session:
                 self.snapshots.reaped(pid, status)
             elif pid == self.beside.pid:
                 self.beside.reaped(status)
+            elif pid in self.copies.pids:
+                self.copies.pids.discard(pid)
+                self.family.helpers.discard(pid)
             elif pid in self.workload.pids:
                 self.family.helpers.discard(pid)
                 self.workload.reaped(pid, status)
@@ -282,45 +296,18 @@ class _Session:
             self.ending.kill_what_is_left()
             interval = 0.002 if self.family.young(now) else look_interval(now)
             self._look.done(now, time.thread_time() - began, interval)
-            self._take_sample(now)
-            self._keep_maps(now)
+            self.notes.take(now)
             self._hear_requests(now)
         if now >= self._growth_due and (self.ending.begun or self.family.main is None):
             self.output.look_for_growth(now)
             self._growth_due = now + _GROWTH_LOOK
 
-    def _take_sample(self, now: float) -> None:
-        """At a look, so that we wake up once for both."""
-        if now < self._sample.due:
-            return
-        began = time.thread_time()
-        self.teller.write("samples.csv", lambda: self.sampler.sample(now, self.family))
-        self._sample.done(now, time.thread_time() - began, sample_interval(now))
-
-    def _keep_maps(self, now: float) -> None:
-        for member in self.family.departed:
-            self._keep(member)
-        self.family.departed.clear()
-        if now >= self._map.due and not self.family.young(now):
-            began = time.thread_time()
-            self._read_maps(changed_only=True)
-            self._map.done(now, time.thread_time() - began, 0.2)
-
-    def _read_maps(self, *, changed_only: bool = False) -> None:
-        for member in self.family.alive():
-            if changed_only and member.virtual == member.maps_virtual and member.maps_kept:
-                continue
-            if self.family.read_maps(member):
-                self._keep(member)
-                member.maps_kept = True
-
-    def _keep(self, member: Member) -> None:
-        self.teller.write("maps/", lambda: self.maps.keep(member))
-
     # ---- the stop
 
     def _asked_by_signal(self, info: signal.struct_siginfo) -> None:
         now = self.timeline.now()
+        if self.family.main is None and not self.family.alive():
+            self.copies.kill()  # nothing else is left to wait for
         from_terminal = info.si_code == signals.SI_KERNEL
         sender = "the terminal" if from_terminal else f"process {info.si_pid}"
         self.timeline.tell(EventKind.SIGNAL, None, f"leakrun got {signals.name_of(info.si_signo)} from {sender}")
@@ -358,7 +345,7 @@ class _Session:
 
     def _last_look(self) -> None:
         self.family.look(self.timeline.now())
-        self._read_maps()
+        self.notes.read_maps()
 
     # ---- what others ask
 

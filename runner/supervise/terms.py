@@ -12,6 +12,7 @@ class Places:
     """Where the supervisor writes: directories that exist, and the path of samples.csv.
 
     requests   the directory, to be made, in which others ask for snapshots and for the end; None for none
+    output     the directory, to be made, for a bounded copy of the program's stdout and stderr; None for none
     spool      where the tool writes, if not in `raw`: what is there is moved to `raw` as it is proven, and at the end
     """
 
@@ -20,6 +21,7 @@ class Places:
     samples: Path
     requests: Path | None = None
     spool: Path | None = None
+    output: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

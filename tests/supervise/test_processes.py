@@ -82,7 +82,7 @@ def test_a_daemon_is_watched_after_the_program_has_ended(run: Any, build: Callab
     assert outcome.seconds >= 1
     daemon = max(outcome.processes, key=lambda process: process.ended or 0.0)
     assert (daemon.code, daemon.parent_pid != 1) == (0, True)
-    assert any("watched until they end" in text for text in texts(outcome, EventKind.NOTE))
+    assert any("watched to the end" in text for text in texts(outcome, EventKind.NOTE))
 
 
 def test_a_daemon_ends_when_the_run_is_stopped(run: Any, build: Callable[..., Path]) -> None:
