@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner import reading
+from runner import answers
 from runner.reports import answer_json
 from tests.formats.test_writers import NASTY
 from tests.reports.test_answer_json import an_answer
@@ -43,7 +43,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
 def test_what_is_said_of_a_file_is_valid(case: Path, tmp_path: Path) -> None:
-    answer = reading.answer_of([str(native_file(case))], tmp_path)
+    answer = answers.answer_of([str(native_file(case))], tmp_path)
     assert complaints(json.loads(answer_json.text_of(answer_json.to_dict(answer)))) == []
 
 

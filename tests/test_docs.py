@@ -48,6 +48,7 @@ HEADINGS = {
     "attach": "Attach",
     "recover": "Recover a run",
     "bundle": "Send a run",
+    "hunt": "Hunt",
 }
 
 
@@ -59,7 +60,7 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
 
 @pytest.mark.parametrize(
     "verb",
-    ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover", "attach", "bundle"],
+    ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover", "attach", "bundle", "hunt"],
 )
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))

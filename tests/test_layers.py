@@ -44,6 +44,7 @@ ORDER["live"] = {"rundir", "manifest", "supervise"}
 ORDER["pruning"] = {"live", "manifest", "rundir"}
 ORDER["hunt"] = {*ORDER}
 ORDER["cli"] = {*ORDER}
+ORDER["pytest_plugin"] = set()  # it calls the command, as everybody does
 ORDER["__main__"] = {"cli"}
 
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "misc"}

@@ -21,6 +21,10 @@ class Backend(ABC):
     sees: ClassVar[frozenset[FindingKind]]
     defects: ClassVar[bool] = False  # it finds errors of use too: invalid reads, mismatched frees ...
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
+    slowdown: ClassVar[float] = 25.0  # how many times slower the program is, roughly: `hunt` asks the cheap ones first
+    accounts: ClassVar[bool] = True  # it counts every block, at its whole call stack: `hunt` rests on no other's word
+    sites: ClassVar[bool] = True  # it names code; else only the kind of memory
+    clocked: ClassVar[bool] = False  # it tells growth by the wall clock alone: nothing of a program that ends at once
     attaches: ClassVar[bool] = False
     triggers: ClassVar[bool] = True  # snapshots are taken while the program runs; else it writes all that happens, or the end
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
@@ -43,6 +47,14 @@ class Backend(ABC):
 
         Reads files only. Frames may be left as addresses. A file that is missing or cut becomes a flaw of its recording.
         """
+
+    def seen_with(self, options: ToolOptions) -> frozenset[FindingKind]:
+        """What it finds with these options: those of `sees` that the options don't turn off."""
+        return self.sees
+
+    def linked_in(self, target: Target) -> bool:
+        """Whether the program has the tool in it already, so that it is measured as it is."""
+        return False
 
     def own_processes(self, out: Path, outcome: Outcome) -> frozenset[int]:
         """The pids of those processes of the outcome that are the tool's own, beside the program's."""

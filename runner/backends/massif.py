@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _valgrind
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import ToolOptions
 from runner.kinds import FindingKind, Metric
-from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
+from runner.plan import LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
 from runner.profile import Profile, Within
 
 if TYPE_CHECKING:  # what only reading needs is imported when it reads
@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
 
 YesNo = _valgrind.YesNo
 CHECKPOINTS = 2  # of each process: every one holds the whole timeline so far, and the last may be cut by a full disk
+STACKS_EVERY = 1.0  # seconds, denser at first: a look takes 0.2 s, in which the program stands still for some milliseconds
+STACKS_STEP = 1 << 20  # bytes: a deep recursion is seen on its way
+STACKS_SECONDS = 10.0
+MOST_THREADS = 20  # of which samples are kept
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
 _STAMP = rb"(?m)^==(\d+):(\d\d):(\d\d):(\d\d)\.(\d{3}) \d+=="  # days:hours:minutes:seconds
 
@@ -37,18 +41,15 @@ class MassifOptions(_valgrind.ValgrindOptions):
     max_snapshots: Annotated[int, Within(10, 1000)] | None = None
 
 
-class Massif(Backend):
+class Massif(_valgrind.ValgrindBackend):
     """Drives valgrind's massif."""
 
     name = "massif"
     measures = frozenset({Metric.LIVE_BYTES, Metric.HEAP_EXTRA_BYTES, Metric.STACK_BYTES, Metric.MAPPED_BYTES})
     sees = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
     cost = "10 to 30 times slower"
+    slowdown = 20.0
     Options: ClassVar[type[ToolOptions]] = MassifOptions
-
-    def probe(self, options: ToolOptions) -> ToolStatus:
-        """Find valgrind."""
-        return _valgrind.probe(options)
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """One file for each process at its end, and the whole timeline so far through vgdb at the profile's interval."""
@@ -56,7 +57,16 @@ class Massif(Backend):
         output = [f"--massif-out-file={place}/massif.%p.out", f"--log-file={place}/valgrind.%p.log", "--time-stamp=yes"]
         name = "massif.{pid}.{n}.checkpoint"
         timeline_so_far = _valgrind.checkpoint(["all_snapshots", f"{out}/{name}"], out, name, profile, keep_last=CHECKPOINTS)
-        return _valgrind.plan("massif", output, "massif.*", timeline_so_far, target, tool, profile, out)
+        options = profile.options
+        assert isinstance(options, MassifOptions)
+        looks = [_look_at_stacks(out)] if options.stacks == "yes" else []
+        return _valgrind.plan("massif", output, "massif.*", [timeline_so_far, *looks], target, tool, profile, out)
+
+    def seen_with(self, options: ToolOptions) -> frozenset[FindingKind]:
+        """Blocks of malloc, or all pages instead; and the stacks besides."""
+        assert isinstance(options, MassifOptions)
+        stacks = {FindingKind.STACK_GROWTH} if options.stacks == "yes" else set()
+        return frozenset({FindingKind.MAPPING_GROWTH if options.pages_as_heap == "yes" else FindingKind.GROWING, *stacks})
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The file of each process; where a process left none, its newest checkpoint that is whole."""
@@ -66,6 +76,7 @@ class Massif(Backend):
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
         for recording in recordings:
             recording.end = _end(recording, out / f"valgrind.{recording.pid}.log")
+            _add_stack_samples(recording, out, outcome)
         _forgive_idle(recordings)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
 
@@ -76,6 +87,44 @@ class Massif(Backend):
             for path in out.glob("massif.*.out")
             if path.stat().st_size < LARGEST_PRINTED
         ]
+
+
+def _look_at_stacks(out: Path) -> Trigger:
+    """massif says how large the stacks are and not whose: who is on them at some moments is asked of valgrind's core."""
+    return Trigger(
+        name="stacks",
+        action=RunCommand(
+            ("vgdb", f"--vgdb-prefix={out}/vgdb", "--pid={pid}", "v.info", "scheduler"),
+            timeout=STACKS_SECONDS,
+            stdout="stacks.{pid}.{n}.txt",
+        ),
+        gate=_valgrind.gate(out),
+        proof=Proof("stacks.{pid}.{n}.txt", marker=b"client stack range", settle=0.0),
+        every=STACKS_EVERY,
+        adaptive=True,
+        rss_step=STACKS_STEP,
+        on_request=False,
+        retries=0,
+        patience=STACKS_SECONDS,
+    )
+
+
+def _add_stack_samples(recording: "Recording", out: Path, outcome: Outcome) -> None:
+    """Of each thread the moment at which its stack was deepest, the newest of several."""
+    from runner.formats import vgdb_scheduler
+    from runner.model import StackSample
+
+    deepest: dict[str, tuple[int, float, vgdb_scheduler.ThreadStack]] = {}
+    files = sorted(out.glob(f"stacks.{recording.pid}.*.txt"), key=lambda path: outcome.files.get(path.name, 0.0))
+    for path in files:
+        with path.open("rb") as stream:
+            for thread in vgdb_scheduler.read(stream):
+                known = deepest.get(thread.name)
+                if known is None or thread.bytes >= known[0]:
+                    deepest[thread.name] = (thread.bytes, outcome.files.get(path.name, 0.0), thread)
+    for name, (size, time, thread) in sorted(deepest.items(), key=lambda item: -item[1][0])[:MOST_THREADS]:
+        stack_id = recording.table.intern(thread.frames)
+        recording.stack_samples.append(StackSample(name, time, size, stack_id))
 
 
 def _forgive_idle(recordings: "list[Recording]") -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _valgrind
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import ToolOptions
 from runner.kinds import FindingKind, Metric
 from runner.plan import EventKind, LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile, Within
@@ -39,7 +39,7 @@ class MemcheckOptions(_valgrind.ValgrindOptions):
     default_suppressions: YesNo | None = None
 
 
-class Memcheck(Backend):
+class Memcheck(_valgrind.ValgrindBackend):
     """Drives valgrind's memcheck through its XML."""
 
     name = "memcheck"
@@ -47,11 +47,8 @@ class Memcheck(Backend):
     sees = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
     defects = True
     cost = "20 to 50 times slower"
+    slowdown = 30.0
     Options: ClassVar[type[ToolOptions]] = MemcheckOptions
-
-    def probe(self, options: ToolOptions) -> ToolStatus:
-        """Find valgrind."""
-        return _valgrind.probe(options)
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """XML for each process, and leak checks through vgdb at the profile's interval."""
@@ -65,7 +62,7 @@ class Memcheck(Backend):
             profile,  # no marker: with an empty heap there is no LEAK SUMMARY; that vgdb has ended is the proof
             to_stdout=True,
         )
-        return _valgrind.plan("memcheck", output, "memcheck.*.xml", leak_check, target, tool, profile, out)
+        return _valgrind.plan("memcheck", output, "memcheck.*.xml", [leak_check], target, tool, profile, out)
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The XML of each process, with its leak checks on the way as snapshots."""

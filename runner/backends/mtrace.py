@@ -34,6 +34,8 @@ class Mtrace(Backend):
     sees = frozenset({FindingKind.GROWING})
     triggers = False  # the log has every event
     cost = "1.2 to 6 times slower, and a line of log for each malloc and free"
+    slowdown = 3.0
+    accounts = False  # the log has one frame of each call
     Options: ClassVar[type[ToolOptions]] = MtraceOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -36,6 +36,9 @@ class Pmap(Backend):
     measures = frozenset({Metric.LIVE_BYTES, Metric.STACK_BYTES, Metric.RSS_BYTES, Metric.PSS_BYTES, Metric.MAPPED_BYTES})
     sees = frozenset({FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
     cost = "none to speak of"
+    slowdown = 1.0
+    sites = False
+    clocked = True
     attaches = True
     Options: ClassVar[type[ToolOptions]] = PmapOptions
 

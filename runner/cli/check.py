@@ -149,12 +149,12 @@ def _checked(
     what: Sequence[str], settings: config.Settings, search: Sequence[Path], entries: "Sequence[Suppression]"
 ) -> "CheckedRun":
     """One run, read and concluded without what is suppressed."""
-    from runner import gate, reading
+    from runner import answers, gate, reading
     from runner.gate import suppressed
     from runner.model import Verdict
 
     used: Counter[str] = Counter()
-    answer = reading.answer_of(
+    answer = answers.answer_of(
         what,
         settings.runs_dir,
         warmup=settings.warmup,

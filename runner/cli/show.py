@@ -42,10 +42,10 @@ def show(
         "color": False if no_color else None,
     }
     settings = config.resolve(typed, os.environ, Path.cwd(), config_file)
-    from runner import reading
+    from runner import answers
 
     search = (*([exe] if exe else ()), *(symbol_path or ()))
-    answer = reading.answer_of(what, settings.runs_dir, warmup=settings.warmup, children=settings.children, search=search)
+    answer = answers.answer_of(what, settings.runs_dir, warmup=settings.warmup, children=settings.children, search=search)
     if json:
         from runner.reports import answer_json
 

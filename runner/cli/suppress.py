@@ -42,11 +42,11 @@ def suppress(
     It stands for every leak in that function that comes about in the same way, whichever line it is in.
     """
     settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
-    from runner import reading
+    from runner import answers
     from runner.cli.output import writing
 
     search = (*([exe] if exe else ()), *(symbol_path or ()))
-    finding = _finding(reading.answer_of([what], settings.runs_dir, search=search), rank)
+    finding = _finding(answers.answer_of([what], settings.runs_dir, search=search), rank)
     with writing(output) as stream:
         stream.write(_entry(finding, format_).encode("utf-8", "backslashreplace"))
     return 0

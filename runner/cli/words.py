@@ -5,6 +5,8 @@ from collections.abc import Collection
 # Spelt out so that nothing of leakrun's can hide among a program's own options.
 ROOT_OPTIONS = frozenset({"--version", "-h", "--help", "--install-completion", "--show-completion"})
 
+PROGRAM_VERBS = ("run", "hunt")  # a program and its words stand behind their options
+
 
 def arrange(words: list[str], verbs: Collection[str], valued: Collection[str]) -> list[str]:
     """The words as typer takes them: a verb first, `run` where none was typed, and the program behind `--`.
@@ -20,7 +22,7 @@ def arrange(words: list[str], verbs: Collection[str], valued: Collection[str]) -
         return ["run", *options, *rest]
     if rest[0] in verbs:
         verb, arguments = rest[0], [*options, *rest[1:]]
-        return arrange_program(verb, arguments, valued) if verb == "run" else [verb, *arguments]
+        return arrange_program(verb, arguments, valued) if verb in PROGRAM_VERBS else [verb, *arguments]
     return ["run", *options, "--", *rest]
 
 

@@ -250,7 +250,8 @@ def _next_commands(answer: Answer, run_id: str | None, verbose: bool) -> Iterato
     if top is not None and top.function is not None and top.line is None and top.module is not None:
         yield "build the program with -g to see the line"
     command = answer.run.get("command")
-    if answer.verdict is Verdict.GROWING and isinstance(command, list) and command:
+    hunted = isinstance(answer.run.get("steps"), list)
+    if answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not hunted:
         yield f"leakrun -p memcheck -- {shlex.join(str(word) for word in command)}   (is it lost, or still referenced?)"
     if run_id and not verbose:
         yield f"leakrun show {shlex.quote(run_id)} -v   (whole stacks, all notes)"

@@ -1,0 +1,178 @@
+"""The answer for what a person names: a run, a hunt with its steps, several runs of one program, or native files."""
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from runner import backends, formats, profile, reading, rundir
+from runner.analysis.agreement import Agreed, Witness, agree
+from runner.manifest import Manifest, outcome_of
+from runner.model import Answer, FindingKind, LossKind, Recording, Verdict
+from runner.reading import LeaveOut
+from runner.rundir import RunDirectory
+
+DUE = frozenset(FindingKind) - {FindingKind.SUSPECT}  # what a hunt asks about
+SHORT = 1.5  # seconds
+LEAST_GROWTH = 4096  # bytes: less is not called growth anywhere
+
+
+def answer_of(
+    what: Sequence[str],
+    runs_dir: Path,
+    *,
+    warmup: float | None = None,
+    children: str | None = None,
+    search: Sequence[Path] = (),
+    leave_out: LeaveOut | None = None,
+) -> Answer:
+    """One answer for all that is named. Runs of one program, and files of different tools, are held against each other.
+
+    Raises LeakrunError(USAGE).
+    """
+    files = [Path(each) for each in what if reading.is_file(each)]
+    runs = [rundir.find(each, runs_dir) for each in what if not reading.is_file(each)]
+    of_run = partial(conclude, warmup=warmup, children=children, search=search, leave_out=leave_out)
+    of_files = partial(reading.conclude_recordings, files=files, warmup=warmup or 0.0, search=search, leave_out=leave_out)
+    by_tool = _by_tool(formats.read_files(files))
+    if len(runs) + len(by_tool) == 1:
+        return of_run(runs[0]) if runs else of_files(by_tool[0])
+    parts = [_of_this_run(run, of_run(run)) for run in runs] + [_of_files(of_files(group)) for group in by_tool]
+    together = agree([witness for part in parts for witness in part]).answer
+    together.run = _facts([witness.answer for part in parts for witness in part])
+    return together
+
+
+def conclude(
+    run: RunDirectory,
+    *,
+    warmup: float | None = None,
+    children: str | None = None,
+    search: Sequence[Path] = (),
+    leave_out: LeaveOut | None = None,
+) -> Answer:
+    """What a run says, or a hunt."""
+    judge = partial(reading.conclude_run, warmup=warmup, children=children, search=search, leave_out=leave_out)
+    manifest = run.read_manifest()
+    if not rundir.is_hunt(manifest):
+        return judge(run)
+    return hunted(run, manifest, [witness_of(step, judge(step)) for step in rundir.steps_of(run, manifest)]).answer
+
+
+def _by_tool(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    groups: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        groups[recording.tool].append(recording)
+    return list(groups.values())
+
+
+# ---- witnesses
+
+
+def witness_of(run: RunDirectory, answer: Answer) -> Witness:
+    """A run as one voice among several."""
+    chosen = profile.load(str(run.profile), backends.options_for)
+    backend = backends.get(chosen.backend)
+    return Witness(chosen.name, backend.seen_with(chosen.options), answer, backend.sites)
+
+
+def _of_this_run(run: RunDirectory, answer: Answer) -> list[Witness]:
+    """One voice; of a hunt one for each step."""
+    manifest = run.read_manifest()
+    if rundir.is_hunt(manifest):
+        return [witness_of(step, reading.conclude_run(step)) for step in rundir.steps_of(run, manifest)]
+    return [witness_of(run, answer)]
+
+
+def _of_files(answer: Answer) -> list[Witness]:
+    tool = str(answer.run.get("backend"))
+    kinds = frozenset(FindingKind(kind) for kind in reading.seen_by(answer) if kind != "errors")
+    return [Witness(tool, kinds, answer, tool not in backends.names() or backends.get(tool).sites)]
+
+
+# ---- a hunt
+
+
+def hunted(run: RunDirectory, manifest: Manifest, witnesses: Sequence[Witness]) -> Agreed:
+    """What the steps of a hunt say together. Of a profile that was asked again, for longer, the last word counts."""
+    last = list({witness.name: witness for witness in witnesses}.values())
+    due = DUE
+    if is_short(manifest):
+        due = DUE & {FindingKind.LOST, FindingKind.GROWING}
+        last = [_of_a_short_run(witness) for witness in last if witness.sites or not witness.answer.doubts]
+    agreed = agree(last, due)
+    agreed.answer.run = {
+        **_facts([witness.answer for witness in witnesses]),
+        "id": run.id,
+        "directory": str(run.path),
+        "profile": "hunt",
+        "backend": None,
+        "command": manifest["command"],
+        "started_at": _moment(manifest),
+        "seconds": manifest["seconds"],
+        "exit": {key: manifest["exit"].get(key) for key in ("code", "signal", "stopped_by", "by_tool")},
+        "steps": manifest["steps"],
+        "skipped": manifest["skipped"],
+    }
+    agreed.answer.doubts += manifest["left"]
+    if agreed.answer.verdict is Verdict.INCONCLUSIVE:
+        agreed.answer.reasons += manifest["left"]
+    return agreed
+
+
+def is_short(manifest: Manifest) -> bool:
+    """Whether the program ended by itself before a clock could see much of it. Its mappings and stacks ended with it then."""
+    plain = next(iter(manifest["steps"]), None)
+    return plain is not None and plain["stopped_by"] is None and plain["seconds"] < SHORT
+
+
+def _of_a_short_run(witness: Witness) -> Witness:
+    """A tool that saw next to nothing left at the end that is not lost has seen that nothing grows."""
+    heap, leaks = witness.answer.heap_summary, witness.answer.leak_summary
+    if heap is None or heap.in_use_at_exit is None or FindingKind.LOST not in witness.sees:
+        return witness
+    lost = sum(amount.bytes for kind, amount in (leaks or {}).items() if kind is not LossKind.REACHABLE)
+    nothing = heap.in_use_at_exit.bytes - lost < LEAST_GROWTH
+    return replace(witness, sees=witness.sees | {FindingKind.GROWING}) if nothing else witness
+
+
+def _moment(manifest: Mapping[str, Any]) -> str:
+    started = datetime.datetime.fromtimestamp(outcome_of(dict(manifest)).started_at, datetime.UTC)
+    return started.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _facts(answers: Sequence[Answer]) -> dict[str, object]:
+    """What several runs have in common, and all their tools."""
+    runs = [answer.run for answer in answers]
+    command = next((run["command"] for run in runs if run.get("command")), [])
+    return {
+        "id": None,
+        "directory": None,
+        "profile": None,
+        "backend": None,
+        "tool_version": None,
+        "command": command,
+        "started_at": None,
+        "seconds": None,
+        "exit": {"code": None, "signal": None, "stopped_by": None},
+        "complete": bool(runs) and all(run.get("complete") for run in runs),
+        "measured": any(run.get("measured", True) for run in runs),
+        "snapshots": max((_number(run.get("snapshots")) for run in runs), default=0),
+        "misses": sum(_number(run.get("misses")) for run in runs),
+        "processes": next((run["processes"] for run in runs if run.get("processes")), []),
+        "tools": list(dict.fromkeys(_tools(runs))),
+        "runs": [str(run["id"]) for run in runs if run.get("id")],
+    }
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _tools(runs: Iterable[Mapping[str, object]]) -> Iterable[str]:
+    for run in runs:
+        several = run.get("tools")
+        yield from several if isinstance(several, list) else [str(run.get("backend"))]

@@ -1,0 +1,126 @@
+"""`leakrun hunt [OPTIONS] -- PROGRAM [ARGS...]`: from cheap to dear tools until the answer is sure."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner import config
+from runner.cli.run import exit_code, pair
+from runner.errors import ErrorKind, LeakrunError
+
+if TYPE_CHECKING:
+    from runner.hunt import Hunted
+
+
+def hunt(
+    program: Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")],
+    budget: Annotated[str, typer.Option(help="How long the hunt may take as a whole.")] = "10m",
+    output: Annotated[str | None, typer.Option("-o", "--output", help="The hunt's directory; must not exist.")] = None,
+    runs_dir: Annotated[str | None, typer.Option(help="Where run directories go. [./leakrun-runs]")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="Stop the program after this long, each time. [it depends]")] = None,
+    warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
+    children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
+    cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
+    ready: Annotated[
+        str | None, typer.Option(help="When the program counts as up: tcp:PORT, or a command that succeeds then.")
+    ] = None,
+    load: Annotated[str | None, typer.Option(help="A command to run against it then; its end stops the program.")] = None,
+    error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="The answer on stdout (leakrun.answer/1); what the program prints goes to stderr.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="All findings, whole stacks, exact figures.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
+) -> int:
+    """Find out what leaks: runs the program several times, from cheap to dear tools, until the answer is sure.
+
+    \b
+      leakrun hunt -- ./app args
+      leakrun hunt --budget 30m --ready tcp:7000 --load './client 7000' -- ./server 7000
+      leakrun hunt --for 20s --json -- ./daemon | jq .findings
+
+    Each run is an ordinary run directory below steps/. Exit codes are those of `leakrun run`.
+    """
+    typed = {
+        "runs_dir": runs_dir,
+        "for": for_,
+        "warmup": warmup,
+        "children": children,
+        "error_exitcode": error_exitcode,
+        "quiet": quiet or None,
+        "verbose": verbose or None,
+        "color": False if no_color else None,
+    }
+    settings = config.resolve(typed, os.environ, Path.cwd(), Path(config_file) if config_file else None)
+    from runner.cli import screen
+    from runner.hunt import Hunt
+    from runner.hunt import hunt as go
+    from runner.supervise.workload import check_ready
+
+    if ready is not None:
+        check_ready(ready)
+    wanted = Hunt(
+        argv=tuple(program),
+        runs_dir=settings.runs_dir,
+        output=Path(output) if output is not None else None,
+        cwd=Path(cwd) if cwd else None,
+        env=tuple(pair(each) for each in env or ()),
+        duration=settings.for_,
+        warmup=settings.warmup or 0.0,
+        children=settings.children or "all",
+        ready=ready,
+        load=load,
+        budget=_budget(budget),
+    )
+    say = (lambda _: None) if settings.quiet else screen.say
+    say(f"{program[0]} will be run several times, one after another, within {budget} (--budget)")
+    with screen.Progress(enabled=not settings.quiet) as progress, _stdout_to_stderr(wanted=json):
+        hunted = go(wanted, say, progress.show)
+    if json:
+        from runner.reports import answer_json
+
+        answer_json.write(hunted.answer, sys.stdout)
+    elif not settings.quiet:
+        screen.show_answer(hunted.answer, sys.stderr, color=settings.color, verbose=settings.verbose)
+    return _exit_code(hunted, settings.error_exitcode)
+
+
+def _budget(text: str) -> float:
+    from runner.quantities import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise LeakrunError(ErrorKind.USAGE, f"--budget: {error}", "write 30s, 10m, 1h") from None
+    if seconds < 1:
+        raise LeakrunError(ErrorKind.USAGE, f"--budget {text} is too short", "give it a second at least; 10m is the default")
+    return seconds
+
+
+@contextmanager
+def _stdout_to_stderr(*, wanted: bool) -> Iterator[None]:
+    """While the program runs, what it prints goes to stderr, so that stdout has the answer alone."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _exit_code(hunted: "Hunted", error_exitcode: int | None) -> int:
+    """The program's own code is that of the run that nothing slowed; after Ctrl-C that of the last one."""
+    return exit_code(hunted.last if hunted.interrupted else hunted.plain, hunted.answer, error_exitcode)
