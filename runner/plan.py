@@ -165,11 +165,13 @@ class Trigger(NamedTuple):
 class Sidecar(NamedTuple):
     """A command that works beside the main process from when its gate is open to the end of the run, and is then stopped.
 
+    name     what it does, for the timeline
     argv, stdout  as of a RunCommand
     ready    bytes that stand in `stdout` once it works
     timeout  seconds that it may take to get ready, and again to end after `signum`
     """
 
+    name: str
     argv: tuple[str, ...]
     stdout: str
     ready: bytes
