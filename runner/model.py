@@ -189,6 +189,15 @@ class Remark:
     bytes: int
 
 
+class StackSample(NamedTuple):
+    """The call stack of one thread at one moment, `time` seconds into the run, and how much of its stack was in use then."""
+
+    thread: str  # what the tool calls it
+    time: float
+    bytes: int
+    stack_id: int
+
+
 class Mapping(NamedTuple):
     """One executable mapping of a process: where which part of which file was.
 
@@ -210,6 +219,7 @@ class Recording:
     complete   the reader reached the end that the tool writes; where False, `flaws` says what is missing
     flaws      why the evidence is not whole; each makes a verdict of "clean" impossible
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
+    stack_samples   who was on the stack at some moments: whose it is that grows
     on_change     the tool takes a snapshot when something changes: a stretch without one was quiet, not unseen
     end           when the process ended, in the time unit; None where that is not known
     growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
@@ -229,6 +239,7 @@ class Recording:
     defects: list[Defect] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     mappings: list[Mapping] = field(default_factory=list)
+    stack_samples: list[StackSample] = field(default_factory=list)
     heap_summary: HeapSummary | None = None
     leak_summary: dict[LossKind, Amount] | None = None
     complete: bool = True
@@ -265,6 +276,9 @@ def check_valid(recording: Recording) -> None:
     for remark in recording.remarks:
         if not 0 <= remark.stack_id < stack_count or remark.bytes < 0:
             raise ValueError(f"remark {remark} is not possible")
+    for sample in recording.stack_samples:
+        if not 0 <= sample.stack_id < stack_count or sample.bytes < 0:
+            raise ValueError(f"stack sample {sample} is not possible")
     for defect in recording.defects:
         for stack_id in (defect.stack_id, *(stack for _, stack in defect.auxiliary)):
             if stack_id is not None and not 0 <= stack_id < stack_count:

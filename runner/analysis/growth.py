@@ -9,6 +9,7 @@ from runner.analysis.blame import Blamer, blame
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
+from runner.analysis.recursion import owner_of
 from runner.analysis.sites import fold
 from runner.analysis.timeline import (
     Timeline,
@@ -222,7 +223,7 @@ def _totals(recording: Recording, metric: Metric) -> tuple[Floats, Floats]:
 
 
 def stack_growth(recording: Recording) -> list[Growing]:
-    """The growth of the stack as a whole: massif says how much, not whose."""
+    """The growth of the stack as a whole, and whose it is as far as that was seen."""
     times, values = _totals(recording, Metric.STACK_BYTES)
     if not values.any() or not spread(times, FEWEST_SNAPSHOTS):
         return []
@@ -231,21 +232,22 @@ def stack_growth(recording: Recording) -> list[Growing]:
     trend = judge(times, values[None, :]).get(0)
     if trend is None or trend.shape is not Shape.GROWING:
         return []
-    evidence = f"the stack {describe(trend, recording.time_unit)}; the tool says how much, not whose"
-    series = thinned(times, values)
+    owner = owner_of(recording, trend.last)
+    whose = owner if isinstance(owner, str) else owner.evidence
+    known = None if isinstance(owner, str) else owner
     return [
         Growing(
-            recording,
-            FindingKind.STACK_GROWTH,
-            None,
-            None,
-            None,
-            trend,
-            grown(trend),
-            None,
-            series,
-            evidence,
-            trend.confidence * 0.9,
+            recording=recording,
+            kind=FindingKind.STACK_GROWTH,
+            site=known.site if known else None,
+            stack_id=known.sample.stack_id if known else None,
+            frame=known.frame if known else None,
+            trend=trend,
+            bytes=grown(trend),
+            blocks=None,
+            series=thinned(times, values),
+            evidence=f"the stack {describe(trend, recording.time_unit)}; {whose}",
+            confidence=trend.confidence * (0.95 * known.sure if known else 0.9),
         )
     ]
 

@@ -3,11 +3,11 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from runner.backends.base import ToolOptions
+from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
 from runner.profile import NextToFile, Profile, Within
@@ -34,24 +34,27 @@ class ValgrindOptions(ToolOptions):
     suppressions: tuple[Annotated[str, NextToFile()], ...] = ()
 
 
-def probe(options: ToolOptions) -> ToolStatus:
-    """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
-    for name in getattr(options, "suppressions", ()):
-        if not Path(name).is_file():
-            raise LeakrunError(
-                ErrorKind.USAGE, f"the suppression file {name!r} is not there", "mend `suppressions` in the profile"
-            )
-    found = shutil.which("valgrind")
-    if not found:
-        return ToolStatus("valgrind", None, install=INSTALL)
-    try:
-        printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        printed = ""
-    version = re.search(r"valgrind-(\d+)\.(\d+)(?:\.(\d+))?", printed)
-    numbers = tuple(int(part) for part in version.groups(default="0")) if version else ()
-    limits = () if shutil.which("vgdb") else ("vgdb is missing: no snapshots while the program runs",)
-    return ToolStatus("valgrind", Path(found), numbers, limits, INSTALL)
+class ValgrindBackend(Backend):
+    """One of valgrind's tools."""
+
+    def probe(self, options: ToolOptions) -> ToolStatus:
+        """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
+        for name in getattr(options, "suppressions", ()):
+            if not Path(name).is_file():
+                raise LeakrunError(
+                    ErrorKind.USAGE, f"the suppression file {name!r} is not there", "mend `suppressions` in the profile"
+                )
+        found = shutil.which("valgrind")
+        if not found:
+            return ToolStatus("valgrind", None, install=INSTALL)
+        try:
+            printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            printed = ""
+        version = re.search(r"valgrind-(\d+)\.(\d+)(?:\.(\d+))?", printed)
+        numbers = tuple(int(part) for part in version.groups(default="0")) if version else ()
+        limits = () if shutil.which("vgdb") else ("vgdb is missing: no snapshots while the program runs",)
+        return ToolStatus("valgrind", Path(found), numbers, limits, INSTALL)
 
 
 def escaped(path: Path) -> str:
@@ -63,14 +66,14 @@ def plan(
     tool_name: str,
     output: list[str],
     pattern: str,
-    checkpoint: Trigger | None,
+    triggers: Sequence[Trigger],
     target: Target,
     tool: ToolStatus,
     profile: Profile,
     out: Path,
 ) -> LaunchPlan:
-    """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`; no
-    `checkpoint` where the tool writes nothing while the program runs.
+    """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`;
+    the `triggers` go through vgdb.
     """
     if target.setuid:
         raise LeakrunError(
@@ -104,7 +107,7 @@ def plan(
         argv=tuple(argv),
         env=env,
         cwd=target.cwd,
-        triggers=(checkpoint,) if checkpoint and possible else (),
+        triggers=tuple(triggers) if possible else (),
         stop=profile.stop_plan(),
         outputs=(pattern,),
         litter=("vgdb-*",),
@@ -138,8 +141,7 @@ def checkpoint(
             timeout=VGDB_SECONDS,
             stdout=pattern if to_stdout else None,
         ),
-        # A process that dropped its user can't open its FIFOs any more, and vgdb would wait until its time is up.
-        gate=Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*", same_user=True),
+        gate=gate(out),
         proof=Proof(pattern, marker),
         every=profile.snapshots.every,
         adaptive=profile.snapshots.adaptive,
@@ -149,6 +151,11 @@ def checkpoint(
         patience=VGDB_SECONDS,
         keep_last=keep_last,
     )
+
+
+def gate(out: Path) -> Gate:
+    """When vgdb can reach a process: one that dropped its user can't open its FIFOs, and vgdb would wait until its time is up."""
+    return Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*", same_user=True)
 
 
 def pid_of(path: Path) -> int:

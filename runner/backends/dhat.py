@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from runner.backends import _valgrind
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
@@ -18,7 +18,7 @@ class DhatOptions(_valgrind.ValgrindOptions):
     """Options of valgrind's core; DHAT's own only option, its mode, stays at heap."""
 
 
-class Dhat(Backend):
+class Dhat(_valgrind.ValgrindBackend):
     """Drives valgrind's DHAT."""
 
     name = "dhat"
@@ -30,7 +30,7 @@ class Dhat(Backend):
 
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find valgrind. That vgdb may be missing does not matter here."""
-        return _valgrind.probe(options)._replace(limits=())
+        return super().probe(options)._replace(limits=())
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """One file for each process, at its end. Refuses snapshots: DHAT writes nothing while the program runs."""
@@ -42,7 +42,7 @@ class Dhat(Backend):
             )
         place = _valgrind.escaped(out)
         output = [f"--dhat-out-file={place}/dhat.%p.json", f"--log-file={place}/valgrind.%p.log"]
-        return _valgrind.plan("dhat", output, "dhat.*.json", None, target, tool, profile, out)
+        return _valgrind.plan("dhat", output, "dhat.*.json", (), target, tool, profile, out)
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The file of each process."""
