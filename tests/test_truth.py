@@ -8,14 +8,14 @@ import pytest
 
 from tests.truth.generate import Program, build, programs, read_truth, write
 from tests.truth.parts import read_parts
-from tests.truth.score import Score, run, score
-from tests.truth.table import misses, tables
+from tests.truth.score import Bench, Score, run, score, write_scores
+from tests.truth.table import misses, reliability, tables
 
 pytestmark = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
 
 
 def one_of(kind: str, cxx: bool) -> Program:
-    return next(each for each in programs(60, 5) if each.kind == kind and each.cxx is cxx and each.drive.mode == "plain")
+    return next(each for each in programs(200, 5) if each.kind == kind and each.cxx is cxx and each.drive.mode == "plain")
 
 
 def answer_at(program: Program, line: int) -> dict[str, object]:
@@ -82,3 +82,23 @@ def test_the_tables_count_what_was_right_and_what_was_not() -> None:
     assert "| memcheck | lost | 2 | 1 | 2 | 2 | 2 | 0 | 1 |" in text
     assert "| memcheck | 2 | 1 | 1 | 0 |" in text
     assert [line.split()[0] for line in misses(scores)] == ["p001", "p002"]
+
+
+def test_the_reliability_is_counted_by_confidence() -> None:
+    scores = [
+        Score("p000", "a", "lost", "memcheck", pairs=[(0.95, True), (0.93, False), (0.6, True)]),
+        Score("p001", "b", "clean", "massif", pairs=[(0.99, True)]),
+    ]
+    text = reliability(scores)
+    assert "| 0.9 to 1.0 | 3 | 2 | 67% | 0.96 |" in text
+    assert "| 0.5 to 0.7 | 1 | 1 | 100% | 0.60 |" in text
+
+
+def test_what_ran_already_is_not_run_again(tmp_path: Path) -> None:
+    program = one_of("lost", cxx=False)
+    noted = Score(program.name, program.part, "lost", "memcheck", "leaking", rank=1, pairs=[(0.95, True)])
+    write_scores([noted], tmp_path / "scores.jsonl")
+    with (tmp_path / "scores.jsonl").open("a") as notes:
+        notes.write('{"program": "p9')  # broken off
+    found = Bench(notes=tmp_path / "scores.jsonl").scores([(program, tmp_path / "there is none")], ["memcheck"])
+    assert [(each.rank, [tuple(pair) for pair in each.pairs]) for each in found] == [(1, [(0.95, True)])]

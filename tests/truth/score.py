@@ -3,11 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ from tests.truth.parts import Place
 SECONDS = 4
 _HEAP = ("massif", "heapprofile")
 _MAPPINGS = ("massif-pages", "heapprofile-mmap")
+HUNT = "hunt"  # the command, not a profile
 SEEN_BY = {
-    "lost": ("memcheck", *_HEAP),
-    "growing": _HEAP,
-    "mapping-growth": _MAPPINGS,
-    "stack-growth": ("massif-stacks",),
-    "clean": ("memcheck", *_HEAP),
+    "lost": ("memcheck", *_HEAP, HUNT),
+    "growing": (*_HEAP, HUNT),
+    "mapping-growth": (*_MAPPINGS, HUNT),
+    "stack-growth": ("massif-stacks", HUNT),
+    "clean": ("memcheck", *_HEAP, HUNT),
 }
-PROFILES = ("memcheck", *_HEAP, *_MAPPINGS, "massif-stacks")
+PROFILES = ("memcheck", *_HEAP, *_MAPPINGS, "massif-stacks", HUNT)
+LIST = "scores.jsonl"  # a line for each run that is over
 _TEMPLATE = re.compile(r"<[^<>]*>")
 
 
@@ -35,6 +38,7 @@ class Score:
     rank     of the first finding at a line that may be named, from 1; None where there is none
     kind_ok  that finding has the right kind
     others   findings elsewhere: each is a false alarm
+    pairs    for each finding its confidence, and whether it is at a line that may be named
     first    what the first finding named
     problem  why there is no answer
     """
@@ -49,7 +53,7 @@ class Score:
     others: int = 0
     first: str = ""
     reason: str = ""
-    confidence: float = 0.0
+    pairs: list[tuple[float, bool]] = field(default_factory=list)
     snapshots: int = 0
     problem: str = ""
 
@@ -68,7 +72,8 @@ def profiles_for(program: Program, wanted: Sequence[str]) -> list[str]:
 def run(program: Path, profile: str, seconds: float = SECONDS) -> str:
     """Run it under a profile, into its directory; why that did not work, else nothing."""
     output = program.parent / f"run-{profile}"
-    command = [sys.executable, "-m", "runner", "-q", "-p", profile, "-o", str(output), "--", "./program", str(seconds)]
+    how = [HUNT, "-q"] if profile == HUNT else ["-q", "-p", profile]
+    command = [sys.executable, "-m", "runner", *how, "-o", str(output), "--", "./program", str(seconds)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAKRUN_")}
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent.parent)
     try:
@@ -80,7 +85,7 @@ def run(program: Path, profile: str, seconds: float = SECONDS) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60 + 10 * seconds,
+            timeout=(6 if profile == HUNT else 1) * (60 + 10 * seconds),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -91,13 +96,15 @@ def run(program: Path, profile: str, seconds: float = SECONDS) -> str:
 def score(program: Program, profile: str, answer: dict[str, Any]) -> Score:
     """Hold one answer against the truth."""
     found = Score(program.name, program.part, program.kind, profile, answer["verdict"])
-    found.snapshots = answer["run"]["snapshots"]
+    found.snapshots = answer["run"].get("snapshots") or 0
     found.reason = answer["reasons"][0] if answer["reasons"] else ""
     for finding in answer["findings"]:
-        if not _right(finding, program):
+        right = _right(finding, program)
+        found.pairs.append((finding["confidence"], right))
+        if not right:
             found.others += 1
         elif found.rank is None:
-            found.rank, found.confidence = finding["rank"], finding["confidence"]
+            found.rank = finding["rank"]
             found.kind_ok = finding["kind"] in _kinds(program.kind, profile)
     if answer["findings"]:
         first = answer["findings"][0]
@@ -107,7 +114,9 @@ def score(program: Program, profile: str, answer: dict[str, Any]) -> Score:
 
 def _kinds(kind: str, profile: str) -> tuple[str, ...]:
     """What a profile that can't follow pointers says of lost memory is that it grows."""
-    return ("lost", "suspect") if profile == "memcheck" else ("growing",) if kind == "lost" else (kind,)
+    if kind != "lost":
+        return (kind,)
+    return ("lost", "suspect") if profile in ("memcheck", HUNT) else ("growing",)
 
 
 def _right(finding: dict[str, Any], program: Program) -> bool:
@@ -134,23 +143,45 @@ def _plain(function: str | None) -> str:
     return text.rpartition(" ")[2]  # a template's function stands behind what it returns
 
 
-def scores(built: Iterable[tuple[Program, Path]], profiles: Sequence[str], jobs: int, *, again: bool = False) -> list[Score]:
-    """Run each program under each profile that can see its kind, `jobs` at once; `again` only judges runs that are there."""
-    tasks = [(program, path, profile) for program, path in built for profile in profiles_for(program, profiles)]
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return list(pool.map(lambda task: _score_one(*task, again=again), tasks))
+@dataclass(frozen=True)
+class Bench:
+    """How the runs are made: how many at once, how long each; where to note what is over; only judge anew what is there."""
 
+    jobs: int = 2
+    seconds: float = SECONDS
+    notes: Path | None = None
+    again: bool = False
 
-def _score_one(program: Program, path: Path, profile: str, *, again: bool) -> Score:
-    output = path.parent / f"run-{profile}"
-    problem = "" if again else run(path, profile)
-    if not problem and not (output / "answer.json").exists():
-        problem = "there is no answer"
-    if problem:
-        return Score(program.name, program.part, program.kind, profile, problem=problem)
-    if again:
-        _judge_again(output)
-    return score(program, profile, json.loads((output / "answer.json").read_text()))
+    def scores(self, built: Iterable[tuple[Program, Path]], profiles: Sequence[str]) -> list[Score]:
+        """Run each program under each profile that can see its kind; those that are noted are not run once more."""
+        over = (
+            {} if self.again or self.notes is None else {(each.program, each.profile): each for each in read_scores(self.notes)}
+        )
+        tasks = [(program, path, profile) for program, path in built for profile in profiles_for(program, profiles)]
+        left = [task for task in tasks if (task[0].name, task[2]) not in over]
+        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
+            fresh = list(pool.map(lambda task: self._noted(self._score_one(*task)), left))
+        wanted = {(program.name, profile) for program, _, profile in tasks}
+        return [*(each for key, each in over.items() if key in wanted), *fresh]
+
+    def _noted(self, found: Score) -> Score:
+        if self.notes is not None and not self.again and not found.problem:
+            with self.notes.open("a") as notes:
+                notes.write(json.dumps(asdict(found)) + "\n")
+        return found
+
+    def _score_one(self, program: Program, path: Path, profile: str) -> Score:
+        output = path.parent / f"run-{profile}"
+        if not self.again:
+            shutil.rmtree(output, ignore_errors=True)  # of a run that was broken off
+        problem = "" if self.again else run(path, profile, self.seconds)
+        if not problem and not (output / "answer.json").exists():
+            problem = "there is no answer"
+        if problem:
+            return Score(program.name, program.part, program.kind, profile, problem=problem)
+        if self.again and profile != HUNT:
+            _judge_again(output)
+        return score(program, profile, json.loads((output / "answer.json").read_text()))
 
 
 def _judge_again(output: Path) -> None:
@@ -161,6 +192,13 @@ def _judge_again(output: Path) -> None:
     reading.write_answer(run_directory, reading.conclude_run(run_directory))
 
 
+def read_scores(path: Path) -> list[Score]:
+    """What earlier runs noted; a line that was cut off is left out."""
+    if not path.exists():
+        return []
+    return [Score(**json.loads(line)) for line in path.read_text().splitlines() if line.endswith("}")]
+
+
 def write_scores(found: Sequence[Score], path: Path) -> None:
-    """Keep the scores as JSON, for a look at each miss."""
-    path.write_text(json.dumps([asdict(each) for each in found], indent=1) + "\n")
+    """Note all scores anew."""
+    path.write_text("".join(json.dumps(asdict(each)) + "\n" for each in found))

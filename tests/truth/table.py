@@ -1,9 +1,11 @@
 """The scores as tables in Markdown, and the misses as lines."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tests.truth.score import PROFILES, Score
 
+_STEPS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.01)  # of the confidence
 _KINDS = ("lost", "growing", "mapping-growth", "stack-growth", "clean")
 
 
@@ -23,7 +25,43 @@ def tables(scores: Sequence[Score]) -> str:
         group = [each for each in mine if each.clean]
         if group:
             clean.append(_clean_row(profile, group))
-    return "\n".join([*leaks, "", *clean]) + "\n"
+    return "\n".join([*_summary(scores), "", *leaks, "", *clean]) + "\n"
+
+
+def _summary(scores: Sequence[Score]) -> list[str]:
+    """For each profile, of all leaks it can see: how often the right line came first, and among the first three."""
+    lines = [
+        "| profile | leaks | first | in the first three | clean programs with a false alarm |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for profile in PROFILES:
+        leaks = [each for each in scores if each.profile == profile and not each.clean]
+        clean = [each for each in scores if each.profile == profile and each.clean]
+        if leaks or clean:
+            first = _part(sum(each.rank == 1 for each in leaks), len(leaks))
+            three = _part(sum(each.rank is not None and each.rank <= 3 for each in leaks), len(leaks))
+            lines.append(
+                f"| {profile} | {len(leaks)} | {first} | {three} | {sum(bool(e.others) for e in clean)} of {len(clean)} |"
+            )
+    return lines
+
+
+def _part(count: int, of: int) -> str:
+    return f"{count} ({count / of:.0%})" if of else "-"
+
+
+def reliability(scores: Sequence[Score]) -> str:
+    """How often a finding of some confidence was at a right line, and the confidence that it was given on the average."""
+    lines = ["| confidence | findings | right | share | said |", "| --- | --- | --- | --- | --- |"]
+    pairs = [(confidence, right) for each in scores for confidence, right in each.pairs]
+    for low, high in pairwise(_STEPS):
+        some = [(confidence, right) for confidence, right in pairs if low <= confidence < high]
+        if some:
+            count, right = len(some), sum(right for _, right in some)
+            said = sum(confidence for confidence, _ in some) / count
+            upto = min(high, 1.0)
+            lines.append(f"| {low:.1f} to {upto:.1f} | {count} | {right} | {right / count:.0%} | {said:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _leak_row(profile: str, kind: str, group: Sequence[Score]) -> str:
