@@ -32,7 +32,7 @@ def _growth_finding(group: Sequence[Growing], whole: int) -> Finding:
     blocks = [growing.blocks for growing in group if growing.blocks is not None]
     evidence = [first.evidence]
     if len(group) > 1:
-        evidence.append(f"it grows in {len(group)} processes; this is the one where most")
+        evidence.append(f"it grows in {len(group)} processes; this is the one in which it grows most")
     finding = _finding(first.kind, first.site, first.frame, shown_stack(first.recording, first.stack_id))
     return replace(
         finding,

@@ -11,12 +11,13 @@ from runner.analysis.wording import count_text
 from runner.model import FindingKind, Frame, Loss, LossKind, Recording
 
 MANY_BLOCKS = 8  # possibly lost blocks of one site from which they are a suspect, not a note
+_POINTS = ("they point", "it points")
 _THREAD_SET_UP = ("_dl_allocate_tls", "allocate_dtv", "allocate_stack", "pthread_create")
 
 
 @dataclass(slots=True)
 class Lost:
-    """The records of one site and kind, of all processes. Bytes include what the blocks alone keep from being lost directly."""
+    """The records of one site and kind, of all processes. Bytes include what only the blocks point to; blocks do not."""
 
     kind: LossKind
     site: Site
@@ -47,10 +48,14 @@ class Lost:
     def evidence(self) -> str:
         """Figures that can be checked against the tool's own report."""
         records = ", ".join(str(number) for number in self.records[:3]) + (" ..." if len(self.records) > 3 else "")
-        indirect = f", {self.indirect_bytes:,} of them through others" if self.indirect_bytes else ""
-        size = count_text(self.bytes, "byte")
         noun = "record" if len(self.records) == 1 else "records"
-        return f"{size} in {count_text(self.blocks, 'block')}{indirect}, {self.kind.value} ({noun} {records})"
+        own = f"{count_text(self.bytes - self.indirect_bytes, 'byte')} in {count_text(self.blocks, 'block')}"
+        held = (
+            f", and {count_text(self.indirect_bytes, 'byte')} that only {_POINTS[self.blocks == 1]} to"
+            if self.indirect_bytes
+            else ""
+        )
+        return f"{own}, {self.kind.value} ({noun} {records}){held}"
 
 
 def fold_losses(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> list[Lost]:

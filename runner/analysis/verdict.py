@@ -64,7 +64,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     findings = ranked([*growth_findings(growths), *loss_findings(losses)])
     doubts = _doubts(recordings, scope, growths)
     verdict = _verdict(findings, scope, doubts)
-    reasons = doubts if verdict is Verdict.INCONCLUSIVE else _grounds(verdict, findings, recordings, growths)
+    reasons = doubts if verdict is Verdict.INCONCLUSIVE else _grounds(verdict, findings, recordings, growths, losses)
     main = recordings[0] if recordings else None
     return Answer(
         verdict=verdict,
@@ -104,6 +104,10 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         if _allocated_nothing(recording, recordings):
             continue
         doubts += recording.flaws
+        if any(defect.kind == "FatalSignal" for defect in recording.defects) and (
+            scope.finished or recording is not recordings[0]
+        ):
+            doubts.append(f"{_process(recording)}it crashed, and was not seen to its end: mend that first")
         if not recording.complete and not recording.flaws:
             doubts.append(f"{_process(recording)}the output of {recording.tool} is not whole: run it again")
     if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
@@ -165,7 +169,11 @@ def _process(recording: Recording) -> str:
 
 
 def _grounds(
-    verdict: Verdict, findings: Sequence[Finding], recordings: Sequence[Recording], growths: Sequence[Growth]
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    recordings: Sequence[Recording],
+    growths: Sequence[Growth],
+    losses: Sequence[Lost],
 ) -> list[str]:
     """What the verdict rests on, in figures."""
     if verdict is Verdict.CLEAN:
@@ -174,9 +182,9 @@ def _grounds(
     lost = [finding for finding in findings if finding.kind in _LEAKING]
     if lost:
         size, blocks = sum(finding.bytes for finding in lost), sum(finding.blocks or 0 for finding in lost)
-        grounds.append(
-            f"{size:,} bytes in {count_text(blocks, 'block')} are lost at {count_text(len(lost), 'site')}{_most(lost[0])}"
-        )
+        held = " and what they point to" if any(each.indirect_bytes for each in losses if each.finding_kind()) else ""
+        amount = f"{count_text(size, 'byte')} in {count_text(blocks, 'block')}{held}"
+        grounds.append(f"{amount} are lost at {count_text(len(lost), 'site')}{_most(lost[0])}")
     for kind, what in _GROWS.items():
         grown = [finding for finding in findings if finding.kind is kind]
         if grown:

@@ -105,12 +105,12 @@ def saturating(rng, times):
 
 def slow_saturating(rng, times):
     """The same, seen for too short: more than half of the keys are in, and it still rises."""
-    return rng.uniform(50, 8000) * KB * (1 - np.exp(-_place(times) * rng.uniform(1, 4)))
+    return rng.uniform(50, 8000) * KB * (1 - np.exp(-_place(times) * rng.uniform(1.5, 4)))
 
 
 def logarithmic(rng, times):
     """Each new key comes after a longer time."""
-    return rng.uniform(50, 8000) * KB * np.log1p(_place(times) * rng.uniform(10, 100))
+    return rng.uniform(50, 8000) * KB * np.log1p(_place(times) * rng.uniform(30, 300))
 
 
 def _saw(rng, times, height):

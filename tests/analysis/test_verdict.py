@@ -66,6 +66,17 @@ def test_what_may_be_a_saw_tooth_is_not_called_growing():
     assert "cache_put server.c:7 rose to 160 kB" in answer.doubts[0]
 
 
+def test_a_worker_that_crashed_is_not_clean():
+    main, worker = losing(pid=1), losing(pid=2, parent=1)
+    for recording in (main, worker):
+        recording.complete = True
+    assert conclude([main, worker], Scope(LOSSES)).verdict is Verdict.CLEAN
+    worker.defects.append(Defect("FatalSignal", "Process terminating with default action of signal 11 (SIGSEGV)", None))
+    answer = conclude([main, worker], Scope(LOSSES))
+    assert answer.verdict is Verdict.INCONCLUSIVE
+    assert answer.reasons[0].startswith("process 2: it crashed")
+
+
 def test_clean_needs_eight_snapshots_spread_over_the_run():
     assert of_growth({KEEP: FLAT}).verdict is Verdict.CLEAN
     few = of_growth({PUT: UP[:5]}, TIMES[:5])
