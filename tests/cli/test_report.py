@@ -216,7 +216,10 @@ def test_without_graphviz_it_says_how_to_install_it(runs_dir: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["massif-old", "-f", "html"], "'svg', 'pdf', 'dot', 'text'"),
+        (["massif-old", "-f", "png"], "'html', 'svg', 'pdf', 'dot', 'text'"),
+        (["massif-old", "heapprofile-old", "-f", "svg"], "a graph is of one run"),
+        (["massif-old", "nothing-there", "-f", "html"], "nothing-there"),
+        (["massif-old", "-f", "html", "--nodecount", "5"], "are not for -f html"),
         (["massif-old"], "--format"),
         (["nothing-there", "-f", "text"], "nothing-there"),
         (["massif-old", "-f", "text", "--base", "nothing-there"], "nothing-there"),
