@@ -106,7 +106,7 @@ __attribute__((constructor)) static void start(void) {
     errno = saved;
 }
 
-static void end_at_once(int status) {
+__attribute__((noreturn)) static void end_at_once(int status) {
     if (stop_recording && getpid() == owner) stop_recording();
     for (;;) syscall(SYS_exit_group, status);
 }

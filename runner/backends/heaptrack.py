@@ -133,7 +133,7 @@ def _attaching(target: Target, tool: ToolStatus, profile: Profile, out: Path) ->
         stop=profile.stop_plan(),
         outputs=("heaptrack.*.raw",),
         pid=target.pid,
-        sidecar=Sidecar(argv, "heaptrack.{pid}.log", b"recording", LONGEST_ATTACH),
+        sidecar=Sidecar(name="heaptrack", argv=argv, stdout="heaptrack.{pid}.log", ready=b"recording", timeout=LONGEST_ATTACH),
     )
 
 

@@ -1,0 +1,202 @@
+/* Preloaded before LeakSanitizer's library, or into a program that was built with a sanitizer, it has it look for leaks.
+
+   LEAKRUN_LSAN names a directory. A check writes its report to lsan.N.PID there, N counting from 1, and below it that the check was
+   made, and /proc/self/maps. A check is made when exit(), _exit() or a signal that ends the program by default is come to, and
+   whenever the signal number LEAKRUN_LSAN_SIGNAL arrives; the program goes on as it was, with the exit code that is its own. */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STALE (64 << 10) /* bytes of the stack that earlier calls may have left pointers in */
+
+static const int ending[] = {SIGTERM, SIGINT, SIGHUP}; /* what people and service managers stop programs with */
+
+extern int __sigaction(int, const struct sigaction *, struct sigaction *); /* glibc's own */
+extern int __cxa_atexit(void (*)(void *), void *, void *);
+
+static int (*look)(void);
+static void (*report_to)(const char *);
+static char directory[PATH_MAX];
+static int asked_by; /* the signal */
+static pid_t owner;  /* the process whose thread waits for signals: not its forks */
+static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
+static volatile sig_atomic_t ended_by;
+static int checks;
+static int last_check_made;
+static sem_t arrived;
+
+static void copy_maps(int to) {
+    char room[4096];
+    ssize_t count;
+    int from = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    if (from < 0) return;
+    while ((count = read(from, room, sizeof room)) > 0)
+        if (write(to, room, (size_t)count) != count) break; /* a full disk: the file is cut, and says so */
+    close(from);
+}
+
+/* The sanitizer stops all threads by ptrace, and ends the program where it can't. */
+static int is_traced(void) {
+    char room[4096];
+    int from = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (from < 0) return 0;
+    ssize_t count = read(from, room, sizeof room - 1);
+    close(from);
+    room[count > 0 ? count : 0] = '\0';
+    const char *tracer = strstr(room, "TracerPid:");
+    return tracer && atoi(tracer + strlen("TracerPid:")) != 0;
+}
+
+static void say(int number, const char *what) {
+    char path[PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/lsan.%d.%d", directory, number, (int)getpid());
+    int to = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (to < 0) return;
+    if (write(to, what, strlen(what)) == (ssize_t)strlen(what)) copy_maps(to);
+    close(to);
+}
+
+static void check(int last) {
+    char path[PATH_MAX + 64];
+    pthread_mutex_lock(&looking);
+    if (!last_check_made) {
+        last_check_made = last;
+        int number;
+        do /* a program that this process was before it became this one by exec may have left some */
+            snprintf(path, sizeof path, "%s/lsan.%d.%d", directory, number = ++checks, (int)getpid());
+        while (!access(path, F_OK));
+        if (is_traced()) {
+            say(number, "leakrun: not checked: a debugger or strace holds the program\n");
+        } else {
+            snprintf(path, sizeof path, "%s/lsan.%d", directory, number); /* the sanitizer adds the pid */
+            report_to(path);
+            look();
+            say(number, "leakrun: checked\nMAPPED_LIBRARIES:\n");
+        }
+    }
+    pthread_mutex_unlock(&looking);
+}
+
+/* What earlier calls have left on the stack would be taken for pointers that are still in use. */
+__attribute__((noinline)) static void wipe_stack(void) {
+    char stale[STALE];
+    memset(stale, 0, sizeof stale);
+    __asm__ volatile("" : : "r"(stale) : "memory");
+}
+
+__attribute__((noinline)) static void check_at_the_end(void) {
+    wipe_stack();
+    check(1);
+}
+
+static void at_exit(void *nothing) {
+    (void)nothing;
+    check_at_the_end();
+}
+
+static void end_by(int number) {
+    struct sigaction plain;
+    sigset_t only;
+    memset(&plain, 0, sizeof plain);
+    plain.sa_handler = SIG_DFL;
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    __sigaction(number, &plain, NULL);
+    raise(number);
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+}
+
+/* The thread that a signal interrupts may hold the allocator's locks: another one has to look. */
+static void note_signal(int number) {
+    int saved = errno;
+    if (getpid() != owner) {
+        if (number != asked_by) end_by(number); /* in a child before its exec */
+    } else {
+        if (number != asked_by && !ended_by) ended_by = number;
+        sem_post(&arrived);
+    }
+    errno = saved;
+}
+
+static void *wait_for_signals(void *nothing) {
+    for (;;) {
+        while (sem_wait(&arrived)) continue;
+        check(ended_by != 0);
+        if (ended_by) end_by(ended_by);
+    }
+    return nothing;
+}
+
+static void forget_in_child(void) {
+    struct sigaction action;
+    for (int number = 1; number < NSIG; number++)
+        if (!__sigaction(number, NULL, &action) && action.sa_handler == note_signal) {
+            action.sa_handler = number == asked_by ? SIG_IGN : SIG_DFL;
+            __sigaction(number, &action, NULL);
+        }
+    pthread_mutex_init(&looking, NULL);
+    checks = 0;
+}
+
+static void listen_for_signals(void) {
+    struct sigaction action, former;
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    if (sem_init(&arrived, 0, 0) || pthread_sigmask(SIG_SETMASK, &all, &before)) return;
+    int failed = pthread_create(&thread, NULL, wait_for_signals, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) return;
+    pthread_detach(thread);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = note_signal;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    if (asked_by) __sigaction(asked_by, &action, NULL);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        if (!__sigaction(ending[i], NULL, &former) && former.sa_handler == SIG_DFL) __sigaction(ending[i], &action, NULL);
+    pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+__attribute__((constructor)) static void start(void) {
+    int saved = errno;
+    const char *where = getenv("LEAKRUN_LSAN"), *signal_number = getenv("LEAKRUN_LSAN_SIGNAL");
+    *(void **)&look = dlsym(RTLD_DEFAULT, "__lsan_do_recoverable_leak_check");
+    *(void **)&report_to = dlsym(RTLD_DEFAULT, "__sanitizer_set_report_path");
+    if (where && look && report_to && snprintf(directory, sizeof directory, "%s", where) < (int)sizeof directory) {
+        owner = getpid();
+        asked_by = signal_number ? atoi(signal_number) : 0;
+        __cxa_atexit(at_exit, NULL, NULL); /* run after the destructors of all libraries: it was registered before them */
+        listen_for_signals();
+    }
+    errno = saved;
+}
+
+__attribute__((noreturn)) static void end_at_once(int status) {
+    if (owner && getpid() == owner) check_at_the_end();
+    for (;;) syscall(SYS_exit_group, status);
+}
+
+void _exit(int status) { end_at_once(status); }
+void _Exit(int status) { end_at_once(status); }
+
+/* GCC 12's liblsan has these two call nothing: a program that sets a handler would crash, or have none. */
+int sigaction(int number, const struct sigaction *action, struct sigaction *former) { return __sigaction(number, action, former); }
+
+sighandler_t signal(int number, sighandler_t handler) {
+    struct sigaction action, former;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    return __sigaction(number, &action, &former) ? SIG_ERR : former.sa_handler;
+}

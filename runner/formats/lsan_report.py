@@ -1,0 +1,217 @@
+"""What LeakSanitizer says: alone, as part of AddressSanitizer, or among what the program said there.
+
+    ==4711==ERROR: LeakSanitizer: detected memory leaks
+
+    Direct leak of 1000 byte(s) in 10 object(s) allocated from:
+        #0 0x7f69 in __interceptor_malloc ../../../../src/libsanitizer/lsan/lsan_interceptors.cpp:75
+        #1 0x55e7 in lost /src/lost.c:5                  named by its symbolizer
+        #2 0x55e9  (/src/lost+0x11c0) (BuildId: 3f2a)    not named: an address, the object, and the address in that
+
+    SUMMARY: LeakSanitizer: 1000 byte(s) leaked in 10 allocation(s).
+
+Written by compiler-rt's lib/lsan/lsan_common.cpp, of which GCC has a copy. "Indirect" is what other lost blocks point to;
+LeakSanitizer does not say which. Errors that AddressSanitizer stopped the program for
+("ERROR: AddressSanitizer: heap-use-after-free ...") are read too.
+
+leakrun's own shim writes below each report that the check was made, or why it was not, and /proc/PID/maps:
+
+    leakrun: checked
+    MAPPED_LIBRARIES:
+
+so that "no leaks", of which LeakSanitizer says nothing, is told from "nobody looked", and addresses can be named.
+"""
+
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+from runner.mappings import parse_maps
+from runner.model import Defect, Frame, Loss, LossKind, Recording
+
+FORMAT = "LeakSanitizer's report"
+
+_N = rb"(\d{1,18})"
+_COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
+_LEAKS = re.compile(rb"==(\d+)==\s*ERROR: LeakSanitizer: detected memory leaks")
+_FATAL = re.compile(rb"(?:==(\d+)==)?\s*LeakSanitizer has encountered a fatal error")
+_ERROR = re.compile(rb"==(\d+)==\s*ERROR: AddressSanitizer: ([A-Za-z-]+)(.*)")
+_LEAK = re.compile(rb"(Direct|Indirect) leak of %b byte\(s\) in %b object\(s\) allocated from:" % (_N, _N))
+_SUMMARY = re.compile(rb"SUMMARY: \w+Sanitizer: ")
+_OMITTED = re.compile(rb"Omitting %b more leak" % _N)
+_ANOTHER_STACK = re.compile(
+    rb"(?:freed by|previously allocated by|allocated by|Thread T\d+.*created by).*:$|0x[0-9a-f]+ is located .*"
+)
+_FRAME = re.compile(
+    rb"\s*#\d+ 0x([0-9a-f]{1,16})(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
+)
+_AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
+_AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
+_CHECKED = re.compile(rb"leakrun: (checked|not checked: (.*))")
+_MAPS = b"MAPPED_LIBRARIES:"
+_LONGEST_LINE = 1 << 16
+_LONGEST_NAME = 4000
+_MOST_MAPS = 1 << 24  # bytes
+INDIRECT = "LeakSanitizer does not say which lost block the indirectly lost ones hang on"
+FATAL = "LeakSanitizer could not look"
+_WHY_FATAL = "a debugger or strace holds the program, or the system forbids ptrace: run it without"
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the sanitizer, or leakrun's shim beside it, speaks in `head`."""
+    return any(_begins(_COLOURS.sub(b"", line)) for line in head.split(b"\n"))
+
+
+def _begins(line: bytes) -> bool:
+    return any(pattern.match(line) for pattern in (_LEAKS, _ERROR, _FATAL, _CHECKED))
+
+
+def read(stream: BinaryIO, name: str) -> Recording:
+    """What was lost, of all reports in the text, and the errors that it tells of."""
+    reader = _Reader(name)
+    while line := stream.readline(_LONGEST_LINE):
+        if line.rstrip() == _MAPS:
+            reader.recording.mappings = parse_maps(stream.read(_MOST_MAPS))
+            break
+        reader.take(_COLOURS.sub(b"", line.rstrip(b"\r\n")))
+    return reader.finish()
+
+
+class _Reader:
+    """Takes the text line by line."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.recording = Recording("lsan")
+        self._open = False  # a report has begun, and its end was not seen
+        self._close: Callable[[int], None] | None = None  # what becomes of the stack whose frames are being read
+        self._frames: list[Frame] = []
+        self._offsets: dict[int, int] = {}  # in their objects, of addresses without a name
+        self._defect: Defect | None = None
+
+    def take(self, line: bytes) -> None:
+        """One line."""
+        if self._close is not None:
+            if frame := _FRAME.fullmatch(line):
+                self._frames.append(self._frame(frame))
+                return
+            if self._frames:
+                self._end_stack()
+        if found := _LEAKS.match(line):
+            self._begin(found[1])
+        elif leak := _LEAK.match(line):
+            self._begin_leak(leak)
+        elif error := _ERROR.match(line):
+            self._begin(error[1])
+            self._begin_error(error)
+        elif _FATAL.match(line):
+            self.recording.flaws.append(f"{FATAL}: {_WHY_FATAL}")
+            self._open = False
+        elif _SUMMARY.match(line):
+            self._open, self._defect = False, None
+        elif omitted := _OMITTED.match(line):
+            self.recording.limits.append(f"{int(omitted[1]):,} more leaks are left out of the report (max_leaks)")
+        elif checked := _CHECKED.match(line):
+            if checked[2]:
+                self.recording.flaws.append(f"{FATAL}: {_text(checked[2])}")
+        elif self._defect is not None and _ANOTHER_STACK.match(line):
+            self._begin_another(line)
+
+    def finish(self) -> Recording:
+        """All that was read, and what is missing."""
+        recording = self.recording
+        if self._close is not None and self._frames:
+            self._end_stack()
+        if self._open:
+            recording.flaws.append(f"{self._name}: it is cut: the sanitizer had more to say")
+        _give_indirect_to_its_head(recording)
+        if not recording.mappings:
+            self._count_from_objects()
+        recording.complete = not recording.flaws
+        return recording
+
+    def _count_from_objects(self) -> None:
+        """Without the maps an address is known within its object only; in one that is not moved when loaded, not even so."""
+        self.recording.module_relative = True
+        frames = self.recording.table.frames
+        for number, frame in enumerate(frames):
+            if frame.signature is None and frame.address is not None:
+                offset = self._offsets.get(frame.address)
+                frames[number] = frame._replace(address=None if offset == frame.address else offset)
+        if any(frame.signature is None and frame.address is None for frame in frames):
+            self.recording.limits.append(
+                "the report has addresses that can't be named: have llvm-symbolizer on PATH when it is written"
+            )
+
+    def _begin(self, pid: bytes) -> None:
+        self._open = True
+        self.recording.pid = int(pid[:9])
+
+    def _begin_leak(self, leak: re.Match[bytes]) -> None:
+        kind = LossKind.DEFINITE if leak[1] == b"Direct" else LossKind.INDIRECT
+        size, blocks = int(leak[2]), int(leak[3])
+        self._defect = None
+        self._close = lambda stack_id: self.recording.losses.append(Loss(kind, size, blocks, stack_id))
+
+    def _begin_error(self, error: re.Match[bytes]) -> None:
+        kind = error[2].decode()
+        defect = self._defect = Defect(kind, kind + _text(error[3]).partition(" at pc ")[0], None)
+        self.recording.defects.append(defect)
+
+        def close(stack_id: int) -> None:
+            defect.stack_id = stack_id
+
+        self._close = close
+
+    def _begin_another(self, line: bytes) -> None:
+        defect, text = self._defect, _text(line.rstrip(b":"))
+        assert defect is not None
+        if line.endswith(b":"):
+            self._close = lambda stack_id: defect.auxiliary.append((text, stack_id))
+        else:
+            defect.auxiliary.append((text, None))
+
+    def _end_stack(self) -> None:
+        frames, self._frames = self._frames, []
+        close, self._close = self._close, None
+        assert close is not None
+        marked = [
+            frame._replace(
+                inlined=frame.signature is not None and number + 1 < len(frames) and frames[number + 1].address == frame.address
+            )
+            for number, frame in enumerate(frames)
+        ]
+        close(self.recording.table.intern(marked or [Frame()]))
+
+    def _frame(self, found: re.Match[bytes]) -> Frame:
+        pc, what, module, offset = int(found[1], 16), found[2], found[3], found[4]
+        path = _text(module) if module is not None else None
+        if what:
+            place = _AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what) if module is None else None
+            name, file, line = place.groups() if place else (what, None, None)
+            return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, path, pc)
+        if offset is not None:
+            self._offsets[pc] = int(offset, 16)
+        return Frame(module=path, address=pc)
+
+
+def _give_indirect_to_its_head(recording: Recording) -> None:
+    """What is lost indirectly hangs on what is lost directly at the same stack, or on the only such record there is.
+
+    Where nothing is lost directly, the blocks point to each other, and are all alike.
+    """
+    direct = [loss for loss in recording.losses if loss.kind is LossKind.DEFINITE]
+    indirect = [loss for loss in recording.losses if loss.kind is LossKind.INDIRECT]
+    by_stack = {loss.stack_id: loss for loss in direct}
+    for loss in indirect:
+        head = direct[0] if len(direct) == 1 else by_stack.get(loss.stack_id)
+        if head is not None:
+            head.bytes += loss.bytes
+            head.indirect_bytes += loss.bytes
+        elif not direct:
+            loss.kind = LossKind.DEFINITE
+        elif INDIRECT not in recording.limits:
+            recording.limits.append(INDIRECT)
+
+
+def _text(raw: bytes) -> str:
+    return raw[:_LONGEST_NAME].decode("utf-8", "surrogateescape")
