@@ -26,6 +26,7 @@ _GROWS = {
     FindingKind.STACK_GROWTH: "the stack grows",
 }
 _GROWTH_KINDS = frozenset(_GROWS)
+_LOSSES = {Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS}
 _SHORT_LIVED = 0.1  # of the main recording's span: a child seen for less is a limit, not a reason to doubt
 
 
@@ -57,6 +58,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
         from runner.analysis.growth import judge_all  # numpy, only where there is something to rank
 
         blamers, growths = judge_all(recordings, scope.wrappers, scope.warmup)
+        growths = [growth for growth in growths if not _knows_only_losses(growth.recording)]
     else:
         blamers, growths = blame(recordings, [loss_turnover(recording) for recording in recordings], scope.wrappers), []
     losses = fold_losses(recordings, blamers)
@@ -129,6 +131,11 @@ def _allocated_nothing(recording: Recording, recordings: Sequence[Recording]) ->
 
 def _measured(recording: Recording) -> bool:
     return bool(recording.losses) or any(snapshot.totals.get(Metric.LIVE_BYTES) for snapshot in recording.snapshots)
+
+
+def _knows_only_losses(recording: Recording) -> bool:
+    """Its snapshots say what was lost by then, and nothing of what lives: there is no growth to judge."""
+    return all(snapshot.totals.keys() <= _LOSSES for snapshot in recording.snapshots)
 
 
 def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:
@@ -208,7 +215,7 @@ def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth
         main = growths[0]
         span = span_text(main.span, main.recording.time_unit)
         grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing by 4 KiB or more")
-    checked = [recording for recording in recordings if not recording.snapshots]
+    checked = [recording for recording in recordings if _knows_only_losses(recording)]
     if checked:
         grounds.append(
             f"{checked[0].tool} saw the program to its end, and nothing is lost; what is still referenced and grows it cannot see"
