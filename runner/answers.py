@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import backends, formats, profile, reading, rundir
-from runner.analysis.agreement import Agreed, Witness, agree
+from runner.analysis.agreement import Agreed, agree
+from runner.analysis.witnesses import Witness
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, FindingKind, LossKind, Recording, Verdict
 from runner.reading import LeaveOut

@@ -1,65 +1,25 @@
-"""Several runs of one program as one answer: what their tools agree on, and what one sees that another should see too.
+"""Several runs of one program as one answer: what their tools agree on, and what one sees that another should see too."""
 
-Sites are the same where function and file are (names as each tool spells them made equal), and their lines lie close together:
-tools blame the first or the last line of a call, and name inlined frames with or without their class.
-"""
-
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
-from runner.analysis.wording import count_text, place_text, size_text
+from runner.analysis.witnesses import GROWTHS, LOSSES, PRECEDENCE, Place, Said, Witness, places, text_of, with_kin
+from runner.analysis.wording import count_text, size_text
 from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Verdict
 
-LOSSES = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
-GROWTHS = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
 _HEAP_GROWTHS = GROWTHS - {FindingKind.STACK_GROWTH}
-# What a site is called where tools call it differently: the first that any of them says.
-_PRECEDENCE = (
-    FindingKind.LOST,
-    FindingKind.GROWING,
-    FindingKind.MAPPING_GROWTH,
-    FindingKind.STACK_GROWTH,
-    FindingKind.SUSPECT,
-)
-_ASKED = {
+_WHAT = {
     FindingKind.LOST: "lost memory",
     FindingKind.GROWING: "growth of the heap",
     FindingKind.MAPPING_GROWTH: "growth of mappings",
     FindingKind.STACK_GROWTH: "growth of the stacks",
     FindingKind.SUSPECT: "memory that only interior pointers reach",
 }
-_NEAR = 5  # lines
-_TEMPLATE = re.compile(r"<[^<>]*>")
 _SUREST = 0.99
 _FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
 _EXPLAINED = 0.3  # of what the kernel sees grow: named code that grows by as much is the cause
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """One run of the program.
-
-    name      of its profile, for sentences
-    sees      the kinds that its tool finds with its options
-    sites     it names code; else only kinds of memory, as the kernel knows them
-    """
-
-    name: str
-    sees: frozenset[FindingKind]
-    answer: Answer
-    sites: bool = True
-
-    @property
-    def measured(self) -> bool:
-        """Whether it can be asked anything."""
-        return bool(self.answer.run.get("measured", True))
-
-    def judged(self, kinds: Iterable[FindingKind]) -> bool:
-        """Whether it could have seen any of these kinds, and its evidence is whole."""
-        return self.measured and bool(self.sees & set(kinds)) and not self.answer.doubts
 
 
 @dataclass(slots=True)
@@ -69,186 +29,170 @@ class Agreed:
     answer       one answer; its `run` is left empty
     open         kinds that no witness could rule out or find: why is in the answer's doubts
     unnamed      kinds that grow as the kernel sees it, while no tool names the code
-    unconfirmed  findings of growth that rest on one tool alone
+    unconfirmed  kinds of growth at sites for which one tool alone stands
     """
 
     answer: Answer
     open: frozenset[FindingKind]
     unnamed: frozenset[FindingKind]
-    unconfirmed: list[Finding]
-
-
-@dataclass(slots=True)
-class _Place:
-    """One site, and who named it."""
-
-    key: tuple[str, str]
-    line: int | None
-    said: list[tuple[Witness, Finding]] = field(default_factory=list)
-
-    def of(self, kinds: Iterable[FindingKind]) -> list[tuple[Witness, Finding]]:
-        """What was said of these kinds, most bytes first."""
-        wanted = set(kinds)
-        return sorted(((w, f) for w, f in self.said if f.kind in wanted), key=lambda pair: -pair[1].bytes)
-
-    @property
-    def kind(self) -> FindingKind:
-        """The kind that the site has in the end."""
-        kinds = {finding.kind for _, finding in self.said}
-        return next(kind for kind in _PRECEDENCE if kind in kinds)
-
-    @property
-    def weight(self) -> int:
-        """Bytes that it costs the process: what it grew by where it grew, since that was seen at nearer to full speed."""
-        return max(finding.bytes for _, finding in self.of(GROWTHS) or self.said)
+    unconfirmed: list[FindingKind]
 
 
 def agree(witnesses: Sequence[Witness], due: frozenset[FindingKind] = frozenset()) -> Agreed:
-    """One answer out of those of several runs. Findings of growth that another tool should have seen and did not are notes.
+    """One answer out of those of several runs. Growth that another tool should have seen and did not is a note.
 
     `due`: the kinds that somebody must have been asked about, for "clean" to be said.
     """
-    by_code = [witness for witness in witnesses if witness.sites]
-    kernel = [witness for witness in witnesses if not witness.sites]
-    places = _places(by_code)
-    disputed = [place for place in places if _disputed(place, by_code)]
-    idle = [place for place in places if _idle(place, by_code)]
-    standing = [place for place in places if place not in disputed and place not in idle]
-    unexplained = _unexplained(kernel, standing)
-    findings = _ranked(standing, by_code, kernel) + _of_the_kernel(unexplained, by_code)
+    court = _Court(witnesses)
     doubts, still_open = _doubts(witnesses, due)
-    doubts += [_dispute(place, by_code) for place in disputed]
-    findings = [replace(finding, rank=rank) for rank, finding in enumerate(findings, 1)]
+    doubts += [court.dispute(place) for place in court.disputed]
+    findings = [replace(finding, rank=rank) for rank, finding in enumerate(court.findings(), 1)]
     verdict = _verdict(findings, doubts, witnesses)
-    return Agreed(
-        Answer(
-            verdict=verdict,
-            reasons=_reasons(verdict, findings, doubts, witnesses),
-            findings=findings,
-            errors=_errors(witnesses),
-            notes=_notes(witnesses, disputed, idle, standing),
-            heap_summary=next((w.answer.heap_summary for w in witnesses if w.answer.heap_summary), None),
-            leak_summary=next((w.answer.leak_summary for w in witnesses if w.answer.leak_summary), None),
-            doubts=doubts,
-        ),
-        still_open,
-        frozenset(finding.kind for _, finding in unexplained),
-        [_finding(place, by_code, kernel) for place in standing if _rests_on_one(place)],
+    answer = Answer(
+        verdict=verdict,
+        reasons=_reasons(verdict, findings, doubts, witnesses),
+        findings=findings,
+        errors=_errors(witnesses),
+        notes=court.notes(),
+        heap_summary=next((each.answer.heap_summary for each in witnesses if each.answer.heap_summary), None),
+        leak_summary=next((each.answer.leak_summary for each in witnesses if each.answer.leak_summary), None),
+        doubts=doubts,
     )
+    unnamed = frozenset(finding.kind for _, finding in court.unexplained)
+    return Agreed(answer, still_open, unnamed, [place.kind for place in court.standing if _rests_on_one(place)])
 
 
-# ---- sites
+class _Court:
+    """Which sites stand, and why.
+
+    standing     they are findings
+    disputed     one tool sees them grow, and another that judged does not
+    idle         only interior pointers reach them, and they do not grow
+    unexplained  what the kernel sees grow, for which no named code is the cause
+    """
+
+    def __init__(self, witnesses: Sequence[Witness]) -> None:
+        self._witnesses = witnesses
+        self._by_code = [each for each in witnesses if each.sites]
+        self._kernel = [(each, finding) for each in witnesses for finding in each.unnamed()]
+        named = places(witnesses)
+        self.idle = [place for place in named if self._is_idle(place)]
+        self.standing = [place for place in named if place not in self.idle and not self._dissenters(place)]
+        heard = with_kin([place for place in named if place not in self.idle and self._dissenters(place)])
+        self.disputed = [place for place in heard if self._dissenters(place)]
+        self.standing += [place for place in heard if place not in self.disputed]
+        self.unexplained = [(each, finding) for each, finding in self._kernel if not self._is_explained(finding)]
+
+    def _is_idle(self, place: Place) -> bool:
+        """Only interior pointers reach it, and it does not grow, as another tool saw: somebody keeps it so on purpose."""
+        alone = {finding.kind for _, finding in place.said} == {FindingKind.SUSPECT}
+        return alone and any(each.judged({FindingKind.GROWING}) for each in self._by_code)
+
+    def _dissenters(self, place: Place) -> list[str]:
+        """Who judged growth and does not see it here. What memcheck calls lost needs no second."""
+        if place.kind not in _HEAP_GROWTHS:
+            return []
+        others = [each for each in self._by_code if each.name not in place.names]
+        return [each.name for each in others if each.judged({place.kind}) or _saw_it_level_off(each, place)]
+
+    def _is_explained(self, finding: Finding) -> bool:
+        if finding.kind is FindingKind.STACK_GROWTH:
+            return any(place.kind is FindingKind.STACK_GROWTH for place in self.standing)
+        named = sum(place.weight for place in self.standing if place.kind is not FindingKind.STACK_GROWTH)
+        return named >= _EXPLAINED * finding.bytes
+
+    # ---- findings
+
+    def findings(self) -> list[Finding]:
+        """By what each costs, suspects last; a lost block or two, which do not grow, under everything that does."""
+        some_grow = any(place.of(GROWTHS) for place in self.standing)
+
+        def cost(place: Place) -> tuple[bool, bool, int]:
+            few = place.kind is FindingKind.LOST and not place.of(GROWTHS) and (place.first.blocks or 0) <= _FEW_BLOCKS
+            return place.kind is FindingKind.SUSPECT, few and some_grow, -place.weight
+
+        whole = sum(place.weight for place in self.standing) or 1
+        found = [replace(self._finding(each), share=round(each.weight / whole, 4)) for each in sorted(self.standing, key=cost)]
+        return found + self._of_the_kernel()
+
+    def _finding(self, place: Place) -> Finding:
+        """The finding of the kind that the site has in the end, with the figures of growth beside those of loss."""
+        first, grown = place.first, [finding for _, finding in place.of(GROWTHS)]
+        rate = next((finding for finding in grown if finding.bytes_per_second is not None), grown[0] if grown else first)
+        return replace(
+            first,
+            bytes_per_second=rate.bytes_per_second,
+            rate=rate.rate,
+            series=first.series or rate.series,
+            confidence=_confidence(place),
+            evidence=[self._agreement(place), *_words(place), *self._seen_by_the_kernel(place)],
+        )
+
+    def _agreement(self, place: Place) -> str:
+        """Who names the site, out of how many that could, and what each of them can't see."""
+        naming = list(dict.fromkeys(witness.name for witness, _ in place.said))
+        kinds = {finding.kind for _, finding in place.said}
+        heard = [each for each in self._by_code if each.name in naming or each.judged(kinds) or each.judged(PRECEDENCE)]
+        able = {each.name for each in heard if each.sees & kinds} | set(naming)
+        what = f"{len(naming)} of {count_text(len(able), 'tool')} {'names' if len(naming) == 1 else 'name'} {place.text()}"
+        blind = [*_blind(heard, LOSSES, "lost"), *_blind(heard, GROWTHS, "growth")]
+        return f"{what}: {_list(naming)}" + (f"; {', '.join(blind)}" if blind else "")
+
+    def _seen_by_the_kernel(self, place: Place) -> list[str]:
+        if place.kind is FindingKind.STACK_GROWTH or not place.of(GROWTHS):
+            return []
+        seen = [finding for _, finding in self._kernel if finding.kind is not FindingKind.STACK_GROWTH]
+        return [f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}" for finding in seen[:2]]
+
+    def _of_the_kernel(self) -> list[Finding]:
+        """Its findings as they are, where no tool that names code could judge that kind."""
+        return [
+            replace(finding, evidence=[f"{witness.name}: {text}" for text in finding.evidence])
+            for witness, finding in self.unexplained
+            if not any(each.judged({finding.kind}) for each in self._by_code)
+        ]
+
+    # ---- notes
+
+    def dispute(self, place: Place) -> str:
+        """Why one can't be sure of a site."""
+        grown = [witness.name for witness, _ in place.of(GROWTHS)]
+        amount = size_text(place.first.bytes)
+        return f"{_list(grown)} saw {place.text()} grow by {amount}, {_list(self._dissenters(place))} did not: run it longer"
+
+    def notes(self) -> list[Note]:
+        """Those of sites that are no findings in the end; then all tools' own, each once, limits last; none of a finding's."""
+        notes = [_note("disputed", said, "grow") for place in self.disputed for said in place.of(GROWTHS)]
+        notes += [_note("possibly-lost", said, "and it does not grow") for place in self.idle for said in place.said]
+        notes += [self._of_the_heap(finding) for _, finding in self.unexplained if self._is_answered(finding)]
+        found = {(finding.function, finding.file, finding.line) for place in self.standing for _, finding in place.said}
+        for witness in self._witnesses:
+            for note in witness.answer.notes:
+                if note.file is None or (note.function, note.file, note.line) not in found:
+                    notes.append(replace(note, text=f"{witness.name}: {note.text}"))
+        unique = {(note.kind, note.text): note for note in notes}
+        return sorted(unique.values(), key=lambda note: note.kind == "limit")
+
+    def _is_answered(self, finding: Finding) -> bool:
+        return any(each.judged({finding.kind}) for each in self._by_code)
+
+    def _of_the_heap(self, finding: Finding) -> Note:
+        text = (
+            f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: the allocator keeps it"
+        )
+        return Note("fragmentation", text, bytes=finding.bytes)
 
 
-def _places(witnesses: Sequence[Witness]) -> list[_Place]:
-    """The findings of all witnesses by site. Those of one line first, so that near ones join the nearest."""
-    places: dict[tuple[str, str], list[_Place]] = defaultdict(list)
-    for witness in witnesses:
-        for finding in witness.answer.findings:
-            _place_for(places[_key(finding)], finding).said.append((witness, finding))
-    return [place for group in places.values() for place in _joined(group)]
-
-
-def _key(finding: Finding) -> tuple[str, str]:
-    """Function and file as all tools spell them: no template arguments, class or directory. Stacks as a whole are one place."""
-    if finding.kind is FindingKind.STACK_GROWTH:
-        return "", "stack"
-    where = finding.file or finding.module or ""
-    return _bare(finding.function or ""), where.rpartition("/")[2]
-
-
-def _bare(function: str) -> str:
-    """put for Cache<int, Page>::put: tools differ in all around it."""
-    before = None
-    while before != function:
-        before, function = function, _TEMPLATE.sub("", function)
-    return function.rpartition("::")[2].rpartition(" ")[2]
-
-
-def _place_for(group: list[_Place], finding: Finding) -> _Place:
-    line = None if finding.kind is FindingKind.STACK_GROWTH else finding.line
-    place = next((each for each in group if each.line == line), None)
-    if place is None:
-        place = _Place(_key(finding), line)
-        group.append(place)
-    return place
-
-
-def _joined(group: list[_Place]) -> Iterator[_Place]:
-    """Places of one function whose lines lie close together become one, unless one tool tells them apart."""
-    kept: list[_Place] = []
-    for place in sorted(group, key=lambda each: (-len(each.said), each.line or 0)):
-        near = [each for each in kept if _close(each, place) and not _told_apart(each, place)]
-        if near:
-            min(near, key=lambda each: abs((each.line or 0) - (place.line or 0))).said.extend(place.said)
-        else:
-            kept.append(place)
-    yield from kept
-
-
-def _close(one: _Place, other: _Place) -> bool:
-    return one.line is None or other.line is None or abs(one.line - other.line) <= _NEAR
-
-
-def _told_apart(one: _Place, other: _Place) -> bool:
-    names = {witness.name for witness, _ in one.said}
-    return any(witness.name in names for witness, _ in other.said)
-
-
-# ---- what stands
-
-
-def _disputed(place: _Place, witnesses: Sequence[Witness]) -> bool:
-    """Another tool judged growth and does not see it here; what memcheck calls lost needs no second."""
-    return place.kind in _HEAP_GROWTHS and bool(_dissenters(place, witnesses))
-
-
-def _idle(place: _Place, witnesses: Sequence[Witness]) -> bool:
-    """Only interior pointers reach it, and it does not grow, as another tool saw: somebody keeps it so on purpose."""
-    alone = {finding.kind for _, finding in place.said} == {FindingKind.SUSPECT}
-    return alone and any(witness.judged({FindingKind.GROWING}) for witness in witnesses)
-
-
-def _dissenters(place: _Place, witnesses: Sequence[Witness]) -> list[Witness]:
-    named = {witness.name for witness, _ in place.of(GROWTHS)}
-    return [witness for witness in witnesses if witness.name not in named and witness.judged({place.kind})]
-
-
-def _rests_on_one(place: _Place) -> bool:
+def _rests_on_one(place: Place) -> bool:
     return place.kind in _HEAP_GROWTHS and len({witness.name for witness, _ in place.of(GROWTHS)}) == 1
 
 
-def _ranked(places: Sequence[_Place], witnesses: Sequence[Witness], kernel: Sequence[Witness]) -> list[Finding]:
-    """By what each costs, suspects that do not grow last; a lost block or two under everything that grows."""
-    some_grow = any(place.of(GROWTHS) for place in places)
-
-    def cost(place: _Place) -> tuple[bool, bool, int]:
-        blocks = max((finding.blocks or 0 for _, finding in place.said), default=0)
-        few = place.kind is FindingKind.LOST and not place.of(GROWTHS) and blocks <= _FEW_BLOCKS
-        return place.kind is FindingKind.SUSPECT, few and some_grow, -place.weight
-
-    whole = sum(place.weight for place in places) or 1
-    return [
-        replace(_finding(place, witnesses, kernel), share=round(place.weight / whole, 4)) for place in sorted(places, key=cost)
-    ]
+def _saw_it_level_off(witness: Witness, place: Place) -> bool:
+    where = (place.first.function, place.first.file)
+    return any(note.kind == "plateau" and (note.function, note.file) == where for note in witness.answer.notes)
 
 
-def _finding(place: _Place, witnesses: Sequence[Witness], kernel: Sequence[Witness]) -> Finding:
-    """The finding of the kind that the site has in the end, with the figures of growth beside those of loss."""
-    _, first = place.of({place.kind})[0]
-    grown = [finding for _, finding in place.of(GROWTHS)]
-    rate = next((finding for finding in grown if finding.bytes_per_second is not None), grown[0] if grown else first)
-    return replace(
-        first,
-        bytes_per_second=rate.bytes_per_second,
-        rate=rate.rate,
-        series=first.series or rate.series,
-        confidence=_confidence(place),
-        evidence=[_agreement(place, witnesses), *_words(place), *_seen_by_the_kernel(place, kernel)],
-    )
-
-
-def _confidence(place: _Place) -> float:
+def _confidence(place: Place) -> float:
     """Independent tools: all of them would have to be wrong. Of one tool that ran twice the surer run counts."""
     surest: dict[str, float] = defaultdict(float)
     for witness, finding in place.said:
@@ -256,57 +200,26 @@ def _confidence(place: _Place) -> float:
     return round(min(_SUREST, 1 - prod(1 - each for each in surest.values())), 2)
 
 
-def _agreement(place: _Place, witnesses: Sequence[Witness]) -> str:
-    """Who names the site, out of how many that could, and what each of them can't see."""
-    naming = list(dict.fromkeys(witness.name for witness, _ in place.said))
-    kinds = {finding.kind for _, finding in place.said}
-    able = {witness.name for witness in witnesses if witness.judged(kinds)} | set(naming)
-    _, first = place.of({place.kind})[0]
-    where = place_text(first.function, first.file, first.line, first.module)
-    text = f"{len(naming)} of {count_text(len(able), 'tool')} {'names' if len(naming) == 1 else 'name'} {where}: "
-    heard = [witness for witness in witnesses if witness.name in able or not witness.answer.doubts]
-    blind = [*_blind(heard, LOSSES, "lost"), *_blind(heard, GROWTHS, "growth")]
-    return text + ", ".join(naming) + (f"; {', '.join(blind)}" if blind else "")
-
-
 def _blind(witnesses: Sequence[Witness], kinds: frozenset[FindingKind], word: str) -> list[str]:
-    names = list(dict.fromkeys(witness.name for witness in witnesses if witness.sees and not witness.sees & kinds))
-    return [f"{' and '.join(filter(None, (', '.join(names[:-1]), names[-1])))} cannot see {word}"] if names else []
+    names = [each.name for each in witnesses if not each.sees & kinds]
+    return [f"{_list(names)} cannot see {word}"] if names else []
 
 
-def _words(place: _Place) -> list[str]:
+def _list(names: Iterable[str]) -> str:
+    """a, b and c."""
+    *some, last = dict.fromkeys(names)
+    return f"{', '.join(some)} and {last}" if some else last
+
+
+def _words(place: Place) -> list[str]:
     """Each tool's own evidence."""
-    return [f"{witness.name}: {text}" for witness, finding in place.of(_PRECEDENCE) for text in finding.evidence[:2] if text]
+    return [f"{witness.name}: {text}" for witness, finding in place.of(PRECEDENCE) for text in finding.evidence[:2] if text]
 
 
-def _seen_by_the_kernel(place: _Place, kernel: Sequence[Witness]) -> list[str]:
-    if place.kind is FindingKind.STACK_GROWTH or not place.of(GROWTHS):
-        return []
-    seen = [finding for witness in kernel for finding in witness.answer.findings if finding.kind is not FindingKind.STACK_GROWTH]
-    return [f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}" for finding in seen[:2]]
-
-
-# ---- what the kernel sees
-
-
-def _unexplained(kernel: Sequence[Witness], places: Sequence[_Place]) -> list[tuple[Witness, Finding]]:
-    """Growth in the kernel's eyes for which no named code is the cause."""
-    named = sum(place.weight for place in places if place.kind is not FindingKind.STACK_GROWTH)
-    stacks = any(place.kind is FindingKind.STACK_GROWTH for place in places)
-
-    def is_explained(finding: Finding) -> bool:
-        return stacks if finding.kind is FindingKind.STACK_GROWTH else named >= _EXPLAINED * finding.bytes
-
-    return [(witness, finding) for witness in kernel for finding in witness.answer.findings if not is_explained(finding)]
-
-
-def _of_the_kernel(unexplained: Sequence[tuple[Witness, Finding]], witnesses: Sequence[Witness]) -> list[Finding]:
-    """Its findings as they are, where no tool that names code could judge that kind."""
-    return [
-        replace(finding, evidence=[f"{witness.name}: {text}" for text in finding.evidence])
-        for witness, finding in unexplained
-        if not any(each.judged({finding.kind}) for each in witnesses)
-    ]
+def _note(kind: str, said: Said, what: str) -> Note:
+    witness, finding = said
+    text = f"{witness.name} sees {text_of(finding)} {what}: {', '.join(finding.evidence[:1])}"
+    return Note(kind, text, finding.function, finding.file, finding.line, finding.bytes)
 
 
 # ---- the verdict
@@ -316,23 +229,15 @@ def _doubts(witnesses: Sequence[Witness], due: frozenset[FindingKind]) -> tuple[
     """Why a kind can't be ruled out, and the kinds."""
     doubts: list[str] = []
     left = []
-    for kind in _PRECEDENCE:
+    for kind in PRECEDENCE:
         able = [witness for witness in witnesses if kind in witness.sees]
         if any(witness.judged({kind}) for witness in able) or not (able or kind in due):
             continue
         left.append(kind)
-        doubts += [f"{witness.name}: {doubt}" for witness in able for doubt in witness.answer.doubts]
+        doubts += [f"{witness.name}: {doubt}" for witness in able for doubt in witness.doubts_of(kind)]
         if not able:
-            doubts.append(f"no tool was asked about {_ASKED[kind]}")
+            doubts.append(f"no tool was asked about {_WHAT[kind]}")
     return list(dict.fromkeys(doubts)), frozenset(left)
-
-
-def _dispute(place: _Place, witnesses: Sequence[Witness]) -> str:
-    names = ", ".join(witness.name for witness in _dissenters(place, witnesses))
-    naming = ", ".join(dict.fromkeys(witness.name for witness, _ in place.of(GROWTHS)))
-    _, first = place.of(GROWTHS)[0]
-    where = place_text(first.function, first.file, first.line, first.module)
-    return f"{naming} sees {where} grow by {size_text(first.bytes)}, {names} does not: run it longer"
 
 
 def _verdict(findings: Sequence[Finding], doubts: Sequence[str], witnesses: Sequence[Witness]) -> Verdict:
@@ -348,7 +253,8 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[str
     if verdict is Verdict.INCONCLUSIVE:
         return list(doubts) or ["nothing was measured"]
     if verdict is Verdict.CLEAN:
-        return list(dict.fromkeys(f"{w.name}: {reason}" for w in witnesses if not w.answer.doubts for reason in w.answer.reasons))
+        said = [f"{each.name}: {text}" for each in witnesses if not each.answer.doubts for text in each.answer.reasons]
+        return list(dict.fromkeys(said))
     first = findings[0]
     what = {
         FindingKind.LOST: f"{size_text(first.bytes)} in {count_text(first.blocks or 0, 'block')} are lost at",
@@ -357,7 +263,7 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[str
         FindingKind.MAPPING_GROWTH: f"mapped memory grows by {size_text(first.bytes)} at",
         FindingKind.STACK_GROWTH: f"the stack grows by {size_text(first.bytes)} in",
     }[first.kind]
-    where = place_text(first.function, first.file, first.line, first.module) if first.function or first.file else "the program"
+    where = text_of(first) if first.function or first.file else "the program"
     more = f", and {count_text(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
     return [f"{what} {where}{more}"]
 
@@ -371,24 +277,3 @@ def _errors(witnesses: Sequence[Witness]) -> list[AnswerError]:
             if key not in found or found[key].count < error.count:
                 found[key] = error
     return list(found.values())
-
-
-def _notes(
-    witnesses: Sequence[Witness], disputed: Sequence[_Place], idle: Sequence[_Place], standing: Sequence[_Place]
-) -> list[Note]:
-    """Those of sites that are no findings in the end; then all tools' own, each once, limits last; none of a site that is one."""
-    notes = [_note("disputed", *pair, "grow: ") for place in disputed for pair in place.of(GROWTHS)]
-    notes += [_note("possibly-lost", *pair, "and it does not grow: ") for place in idle for pair in place.said]
-    found = {(finding.function, finding.file, finding.line) for place in standing for _, finding in place.said}
-    for witness in witnesses:
-        for note in witness.answer.notes:
-            if note.file is None or (note.function, note.file, note.line) not in found:
-                notes.append(replace(note, text=f"{witness.name}: {note.text}"))
-    unique = {(note.kind, note.text): note for note in notes}
-    return sorted(unique.values(), key=lambda note: note.kind == "limit")
-
-
-def _note(kind: str, witness: Witness, finding: Finding, what: str) -> Note:
-    where = place_text(finding.function, finding.file, finding.line, finding.module)
-    text = f"{witness.name} sees {where} {what}{', '.join(finding.evidence[:1])}"
-    return Note(kind, text, finding.function, finding.file, finding.line, finding.bytes)

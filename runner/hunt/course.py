@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from runner import answers, pipeline, supervise
-from runner.analysis.agreement import GROWTHS, Agreed, Witness
+from runner.analysis.agreement import Agreed
+from runner.analysis.witnesses import GROWTHS, Witness
 from runner.analysis.wording import seconds_text
 from runner.errors import ErrorKind, LeakrunError
 from runner.hunt.candidates import Candidate, candidates, finer
@@ -164,8 +165,8 @@ class _Course:
 
     def second(self, agreed: Agreed) -> tuple[Candidate, float] | None:
         """Another tool for what only one sees grow."""
-        for finding in agreed.unconfirmed:
-            candidate = self.untried(finding.kind)
+        for kind in agreed.unconfirmed:
+            candidate = self.untried(kind)
             if candidate is not None:
                 return candidate, self.length(candidate)
         return None

@@ -1,0 +1,198 @@
+"""Several runs of one program, and the sites that they name: which of them are the same.
+
+Sites are the same where function and file are (names as each tool spells them made equal), and their lines lie close together:
+tools blame the first or the last line of a call, and name inlined frames with or without their class.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from runner.analysis.wording import place_text
+from runner.model import Answer, AnswerFrame, Finding, FindingKind
+
+LOSSES = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
+GROWTHS = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
+# What a site is called where tools call it differently: the first that any of them says.
+PRECEDENCE = (
+    FindingKind.LOST,
+    FindingKind.GROWING,
+    FindingKind.MAPPING_GROWTH,
+    FindingKind.STACK_GROWTH,
+    FindingKind.SUSPECT,
+)
+_NEAR = 5  # lines
+_KIN = 4  # frames above or below the blamed one
+_TEMPLATE = re.compile(r"<[^<>]*>")
+# Doubts as verdict words them: those of growth say nothing against what was lost, those of single sites nothing against stacks.
+_OF_SITES = re.compile(r"may yet level off|live memory as a whole grows")
+_OF_GROWTH = re.compile(rf"growth can't be judged|no snapshots were taken|{_OF_SITES.pattern}")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One run of the program.
+
+    name      of its profile, for sentences
+    sees      the kinds that its tool finds with its options
+    sites     it names code; else only kinds of memory, as the kernel knows them, and code by chance
+    """
+
+    name: str
+    sees: frozenset[FindingKind]
+    answer: Answer
+    sites: bool = True
+
+    @property
+    def measured(self) -> bool:
+        """Whether it can be asked anything."""
+        return bool(self.answer.run.get("measured", True))
+
+    def judged(self, kinds: Iterable[FindingKind]) -> bool:
+        """Whether it could have seen one of these kinds, and what it says of that one is whole."""
+        return self.measured and any(kind in self.sees and not self.doubts_of(kind) for kind in kinds)
+
+    def doubts_of(self, kind: FindingKind) -> list[str]:
+        """Why it can't rule the kind out."""
+        doubts = self.answer.doubts
+        if kind in LOSSES:
+            return [doubt for doubt in doubts if not _OF_GROWTH.search(doubt)]
+        if kind is FindingKind.STACK_GROWTH:
+            return [doubt for doubt in doubts if not _OF_SITES.search(doubt)]
+        return doubts
+
+    def named(self) -> list[Finding]:
+        """Its findings that name code."""
+        return [finding for finding in self.answer.findings if self.sites or finding.file is not None]
+
+    def unnamed(self) -> list[Finding]:
+        """Its findings that name a kind of memory only."""
+        return [finding for finding in self.answer.findings if not self.sites and finding.file is None]
+
+
+Said = tuple[Witness, Finding]
+
+
+@dataclass(slots=True)
+class Place:
+    """One site, and who named it."""
+
+    key: tuple[str, str]
+    line: int | None
+    said: list[Said] = field(default_factory=list)
+
+    def of(self, kinds: Iterable[FindingKind]) -> list[Said]:
+        """What was said of these kinds: what has a name first, then most bytes."""
+        wanted = set(kinds)
+        return sorted(
+            ((witness, finding) for witness, finding in self.said if finding.kind in wanted),
+            key=lambda pair: (pair[1].function is None, -pair[1].bytes),
+        )
+
+    @property
+    def kind(self) -> FindingKind:
+        """The kind that the site has in the end."""
+        kinds = {finding.kind for _, finding in self.said}
+        return next(kind for kind in PRECEDENCE if kind in kinds)
+
+    @property
+    def first(self) -> Finding:
+        """The finding of that kind with most bytes."""
+        return self.of({self.kind})[0][1]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it costs the process: what it grew by where it grew, since that was seen at nearer to full speed."""
+        return max(finding.bytes for _, finding in self.of(GROWTHS) or self.said)
+
+    @property
+    def names(self) -> set[str]:
+        """Who named it."""
+        return {witness.name for witness, _ in self.said}
+
+    def text(self) -> str:
+        """The site in a sentence."""
+        return text_of(self.first)
+
+
+def text_of(finding: Finding) -> str:
+    """A finding's place in a sentence."""
+    return place_text(finding.function, finding.file, finding.line, finding.module)
+
+
+def places(witnesses: Sequence[Witness]) -> list[Place]:
+    """What all witnesses say by site. Those of one line come first, so that near ones join the nearest."""
+    by_key: dict[tuple[str, str], list[Place]] = defaultdict(list)
+    for witness in witnesses:
+        for finding in witness.named():
+            _place_for(by_key[_key(finding)], finding).said.append((witness, finding))
+    return [place for group in by_key.values() for place in _joined(group)]
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    """Function and file as all tools spell them: no template arguments, class or directory. Stacks as a whole are one place."""
+    if finding.kind is FindingKind.STACK_GROWTH:
+        return "", "stack"
+    where = finding.file or finding.module or ""
+    return _bare(finding.function), where.rpartition("/")[2]
+
+
+def _bare(name: str | None) -> str:
+    """put for Cache<int, Page>::put: tools differ in all around it."""
+    before, function = None, name or ""
+    while before != function:
+        before, function = function, _TEMPLATE.sub("", function)
+    return function.rpartition("::")[2].rpartition(" ")[2]
+
+
+def _place_for(group: list[Place], finding: Finding) -> Place:
+    line = None if finding.kind is FindingKind.STACK_GROWTH else finding.line
+    place = next((each for each in group if each.line == line), None)
+    if place is None:
+        place = Place(_key(finding), line)
+        group.append(place)
+    return place
+
+
+def _joined(group: list[Place]) -> Iterator[Place]:
+    """Places of one function whose lines lie close together become one, unless one tool tells them apart."""
+    kept: list[Place] = []
+    for place in sorted(group, key=lambda each: (-len(each.said), each.line or 0)):
+        near = [each for each in kept if _close(each, place) and not each.names & place.names]
+        if near:
+            min(near, key=lambda each: abs((each.line or 0) - (place.line or 0))).said.extend(place.said)
+        else:
+            kept.append(place)
+    yield from kept
+
+
+def _close(one: Place, other: Place) -> bool:
+    return one.line is None or other.line is None or abs(one.line - other.line) <= _NEAR
+
+
+def with_kin(group: Sequence[Place]) -> list[Place]:
+    """Places that are one where one tool lost a frame: the function that it names stands next to the other's on its stack."""
+    kept: list[Place] = []
+    for place in sorted(group, key=lambda each: -each.weight):
+        kin = next((each for each in kept if not each.names & place.names and _are_kin(each, place)), None)
+        if kin is not None:
+            kin.said.extend(place.said)
+        else:
+            kept.append(place)
+    return kept
+
+
+def _are_kin(one: Place, other: Place) -> bool:
+    return _stands_by(one.first, other.first) or _stands_by(other.first, one.first)
+
+
+def _stands_by(finding: Finding, other: Finding) -> bool:
+    """Whether the function that `finding` names is among the next callers of the one that `other` names."""
+    functions = [_bare(frame.function) for frame in other.stack]
+    at = _blamed(other.stack, other)
+    return bool(finding.function) and _bare(finding.function) in functions[at + 1 : at + 1 + _KIN]
+
+
+def _blamed(stack: Sequence[AnswerFrame], finding: Finding) -> int:
+    return next((at for at, frame in enumerate(stack) if frame.function == finding.function), len(stack))
