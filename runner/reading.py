@@ -11,10 +11,12 @@ from typing import Any
 
 from runner import analysis, backends, formats, mappings, profile, rundir
 from runner.errors import ErrorKind, LeakrunError
+from runner.formats import samples
 from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, ProcessOutcome, called
 from runner.profile import Profile
+from runner.quantities import format_signal
 from runner.rundir import RunDirectory
 from runner.symbols.resolve import resolve
 from runner.symbols.store import Names, load_names, save_names
@@ -24,8 +26,6 @@ CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGB
 NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
 SURELY_SEEN = 1.0  # seconds: in a process that lived for longer the tool would have been seen, were it there
 MOST_NAMED = 5
-
-
 LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
 
 
@@ -139,11 +139,20 @@ def conclude_run(
         warmup=_warmup(warmup, manifest),
         finished=_finished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
+        resident=_resident(run, manifest),
         **_unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, Redaction(chosen.redact), measured=not unmeasured)
     return answer
+
+
+def _resident(run: RunDirectory, manifest: Manifest) -> dict[int, samples.Samples]:
+    """What was sampled, by pid; nothing where most of it is the tool's: valgrind holds several times what the program does."""
+    if manifest["tool"]["name"] == "valgrind" or not run.samples.is_file():
+        return {}
+    with run.samples.open(encoding="ascii", errors="replace") as lines:
+        return samples.read(lines)
 
 
 def _read_run(run: RunDirectory, outcome: Outcome, search: Sequence[Path]) -> tuple[Profile, list[Recording], Names]:
@@ -248,6 +257,9 @@ def _unrecorded(
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
     brief = len(silent) - len(long)
     limits = [f"{brief} processes that ran briefly left no recording"] if brief else []
+    missed = [event.text for event in outcome.timeline if event.kind is EventKind.MISS]
+    if missed:
+        limits.append(f"{len(missed)} snapshot{'' if len(missed) == 1 else 's'} came to nothing; the last: {missed[-1]}")
     if outcome.out_of_memory:
         limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
@@ -277,7 +289,11 @@ def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[R
     if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
         return ""
     backend, loaded = manifest.get("backend"), manifest.get("loaded")
-    if manifest["state"] in ("starting", "running", "stopping") and outcome.code is outcome.signum is None:
+    if (
+        manifest["state"] in ("starting", "running", "stopping")
+        and outcome.code is outcome.signum is None
+        and not outcome.detached
+    ):
         return f"the run is in progress, and {backend} has written nothing yet: look again later, or take a snapshot"
     if outcome.out_of_memory:
         why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
@@ -324,10 +340,8 @@ def _run_facts(
 
 def _signal_name(signum: int) -> str:
     """SIGTERM; a real-time signal has only its number."""
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return str(signum)
+    name = format_signal(signum)
+    return name if name.isdigit() else f"SIG{name}"
 
 
 # ---- bare files

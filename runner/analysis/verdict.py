@@ -7,8 +7,9 @@ clean         nothing of it, and the evidence is whole: every recording read to 
 inconclusive  everything else, with what to do; and always where the run as a whole could not measure
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from runner.analysis.blame import blame
 from runner.analysis.defects import fold_defects
@@ -18,6 +19,9 @@ from runner.analysis.losses import Lost, fold_losses, loss_turnover
 from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
 from runner.analysis.wording import count_text, place_text, size_text, span_text
 from runner.model import Answer, AnswerError, Finding, FindingKind, Metric, Note, Recording, TimeUnit, Verdict
+
+if TYPE_CHECKING:
+    from runner.analysis.footprint import Sampled
 
 _LEAKING = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 _GROWS = {
@@ -41,6 +45,7 @@ class Scope:
     reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
     doubts     what was not seen, so that nothing found does not mean clean: a sentence each
     limits     what was not seen and need not be
+    resident   by pid, resident memory over time, where that is the program's own and not the tool's
     """
 
     sees: frozenset[FindingKind]
@@ -50,6 +55,7 @@ class Scope:
     reasons: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    resident: "Mapping[int, Sampled]" = field(default_factory=dict)
 
 
 def conclude(recordings: list[Recording], scope: Scope) -> Answer:
@@ -75,6 +81,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
         errors=errors,
         notes=[
             *_notes(growths, losses),
+            *_footprint(recordings, scope),
             *remark_notes(recordings, blamers),
             *limit_notes(recordings, _asides(recordings, scope, growths)),
         ],
@@ -232,3 +239,11 @@ def _of_errors(errors: Sequence[AnswerError]) -> list[str]:
 
 def _notes(growths: Sequence[Growth], losses: Sequence[Lost]) -> list[Note]:
     return [*plateau_notes(growths), *undecided_notes(growths), *live_notes(growths), *loss_notes(losses)]
+
+
+def _footprint(recordings: Sequence[Recording], scope: Scope) -> list[Note]:
+    if not scope.resident or not any(recording.snapshots for recording in recordings):
+        return []
+    from runner.analysis.footprint import footprint_notes  # numpy, as above
+
+    return list(footprint_notes(recordings, scope.resident))
