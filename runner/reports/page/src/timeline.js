@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import { el, replace, section } from "./dom.js";
 import { moment, size } from "./format.js";
 
+const STILL = 5; // pixels: a pointer that moves by less has not moved
 const AREAS = 7; // sites that have an area of their own
 const HEIGHT = 280;
 const FAR = 8; // times: lines that are so much higher leave nothing to see of the areas
@@ -41,6 +42,7 @@ export class Timeline {
   build() {
     if (this.plot) this.plot.destroy();
     this.plot = null;
+    this.raw = null;
     const { set } = this.state;
     const { columns, series } = this._series();
     if (columns[0].length < 2) {
@@ -65,7 +67,11 @@ export class Timeline {
       hooks: { setSelect: [(plot) => this._brushed(plot)], draw: [(plot) => this._drawMarks(plot)], setCursor: [(plot) => this._hover(plot)] },
     }, columns, this.plotBox);
     this.raw = series;
-    this.plot.over.addEventListener("click", (event) => this._clicked(event));
+    // uPlot keeps some clicks to itself: what counts is that the pointer did not move.
+    this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    this.plot.over.append(this.tip);
+    this.plot.over.addEventListener("pointerdown", (event) => { this.pressed = event.offsetX; });
+    this.plot.over.addEventListener("pointerup", (event) => { if (Math.abs(event.offsetX - this.pressed) < STILL) this._clicked(event.offsetX); });
     this.plotBox.setAttribute("aria-label", `Memory over time: ${series.map((each) => each.label).join(", ")}. Left and right choose a snapshot, with Shift the one it is compared with.`);
     const far = this.far ? " rss and pss go far beyond what the tool counts, and are switched off above." : "";
     this.hint.textContent = (set.moments > 1 ? "Drag over a range, or click two snapshots (the marks below), to see what came between. [ and ] go from one to the next." : "") + far;
@@ -118,31 +124,35 @@ export class Timeline {
     for (const each of stacked.reverse()) add(times, each.top, each.label, each.key, { fill: `${each.colour}cc`, stroke: each.colour, width: 0 }, each.raw);
   }
 
+  /** The areas from below upwards, then the lines. */
+  _ordered(series) {
+    return [...series.filter((each) => each.plot.fill).reverse(), ...series.filter((each) => !each.plot.fill)];
+  }
+
   _chips(series) {
     const keys = new Set();
-    replace(this.legend, [...series.filter((each) => each.plot.fill).reverse(), ...series.filter((each) => !each.plot.fill)].filter((each) => !keys.has(each.key) && keys.add(each.key)).map((each) => {
-      const value = el("span", { class: "number" });
-      each.value = value;
+    replace(this.legend, this._ordered(series).filter((each) => !keys.has(each.key) && keys.add(each.key)).map((each) => {
       return el("button", { class: each.plot.fill ? "chip area" : "chip", "aria-pressed": String(!this.off.has(each.key)),
         onclick: () => { this.off.has(each.key) ? this.off.delete(each.key) : this.off.add(each.key); this.build(); } },
-        swatch(each.plot.fill || each.plot.stroke), each.label, value);
+        swatch(each.plot.fill || each.plot.stroke), each.label);
     }));
   }
 
+  /** What stands at the pointer's moment, beside it: within the plot, so that nothing on the page moves. */
   _hover(plot) {
     const { left } = plot.cursor;
-    const time = left >= 0 ? plot.posToVal(left, "x") : null;
-    for (const each of this.raw || []) {
-      if (!each.value) continue;
-      const text = time === null ? "" : valueAt(each.times, each.raw, time);
-      each.value.textContent = text === "" ? "" : ` ${size(text)}`;
-    }
+    if (!this.tip) return;
+    this.tip.hidden = !(left >= 0) || !this.raw;
+    if (this.tip.hidden) return;
+    const time = plot.posToVal(left, "x");
+    const rows = this._ordered(this.raw).filter((each) => !this.off.has(each.key)).map((each) => [each, valueAt(each.times, each.raw, time)]).filter(([, value]) => value !== "");
+    replace(this.tip, el("p", {}, moment(time, this.unit)), rows.map(([each, value]) => el("p", {}, swatch(each.plot.fill || each.plot.stroke), el("span", {}, each.label), el("b", { class: "number" }, size(value)))));
+    this.tip.classList.toggle("right", left < plot.over.clientWidth / 2);
   }
 
   _brushed(plot) {
     const { left, width } = plot.select;
-    if (width < 5) return;
-    this.dragged = true;
+    if (width < STILL) return;
     const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     this.brush(from, to);
@@ -157,14 +167,10 @@ export class Timeline {
     else if (state.set.moments) state.range(...[state.set.nearest(from), state.set.nearest(to)]);
   }
 
-  _clicked(event) {
-    if (this.dragged) {
-      this.dragged = false;
-      return;
-    }
+  _clicked(x) {
     const { set } = this.state;
     if (set.moments < 2) return;
-    const k = set.nearest(this.plot.posToVal(event.offsetX, "x"));
+    const k = set.nearest(this.plot.posToVal(x, "x"));
     if (k >= 0) this.state.click(k);
   }
 

@@ -1,7 +1,7 @@
 // What somebody who reads for ten seconds should know: the verdict and the three top findings, with their source.
 
 import { el, section } from "./dom.js";
-import { command, place, plural, rate, seconds, size } from "./format.js";
+import { command, percent, place, plural, rate, seconds, size } from "./format.js";
 import { answerStack, excerpt } from "./source.js";
 
 const TOP = 3;
@@ -23,7 +23,7 @@ function findingCard(finding, page) {
   const blocks = finding.blocks ? ` in ${plural(finding.blocks, "block")}` : "";
   const pace = finding.bytes_per_second ? `, ${rate(finding.bytes_per_second, "s")}` : "";
   const verb = finding.kind === "lost" ? "lost" : finding.kind === "suspect" ? "perhaps lost" : "grown";
-  const trust = `${Math.round(100 * finding.share)} % of all; confidence ${Math.round(100 * finding.confidence)} %`;
+  const trust = `${percent(finding.share, 1)} of all; confidence ${Math.round(100 * finding.confidence)} %`;
   const source = [excerpt(page.data.source, finding.file, finding.line), callerExcerpt(finding, page)].find(Boolean);
   return el("li", { class: "finding" },
     el("h3", {}, el("span", { class: `kind ${finding.kind}` }, LABELS[finding.kind] || finding.kind), " ", el("span", { class: "fn" }, finding.function || "an unnamed function"), " ",
