@@ -10,6 +10,7 @@ from typing import Any
 
 from runner import backends, formats, profile, reading, rundir
 from runner.analysis.agreement import Agreed, agree
+from runner.analysis.repeats import without_repeats
 from runner.analysis.witnesses import Witness
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, FindingKind, LossKind, Recording, Verdict
@@ -38,7 +39,9 @@ def answer_of(
     runs = [rundir.find(each, runs_dir) for each in what if not reading.is_file(each)]
     of_run = partial(conclude, warmup=warmup, children=children, search=search, leave_out=leave_out)
     of_files = partial(reading.conclude_recordings, files=files, warmup=warmup or 0.0, search=search, leave_out=leave_out)
-    by_tool = _by_tool(formats.read_files(files))
+    recordings = formats.read_files(files)
+    without_repeats(recordings)
+    by_tool = _by_tool(recordings)
     if len(runs) + len(by_tool) == 1:
         return of_run(runs[0]) if runs else of_files(by_tool[0])
     parts = [_of_this_run(run, of_run(run)) for run in runs] + [_of_files(of_files(group)) for group in by_tool]

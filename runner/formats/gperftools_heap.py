@@ -40,7 +40,11 @@ def read(stream: BinaryIO, name: str) -> Recording:
     series = _Gperftools(TimeUnit.SNAPSHOTS)
     series.add(stream.read(), name, 0.0)
     recording = series.finish()
-    return as_losses(recording, LossKind.DEFINITE) if LEAKS.search(name) else recording
+    checked = LEAKS.search(name)
+    if checked is None:
+        return recording
+    recording.pid = int(checked[1])
+    return as_losses(recording, LossKind.DEFINITE)
 
 
 def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
@@ -55,12 +59,17 @@ def series_of(name: str) -> tuple[str, int] | None:
 
 
 def as_losses(recording: Recording, kind: LossKind) -> Recording:
-    """The same with what it lists as lost, not as live: the heap checker's dump. Changes and returns `recording`."""
+    """The same with what it lists as lost, not as live: the heap checker's dump. Changes and returns `recording`.
+
+    A process may be checked several times, of which the last lists again what the others had: of each stack the most counts.
+    """
     recording.tool = "heapcheck"
+    most: dict[int, tuple[int, int]] = {}
     for snapshot in recording.snapshots:
         blocks = dict(snapshot.columns[Metric.LIVE_BLOCKS].items())
-        sizes = snapshot.columns[Metric.LIVE_BYTES].items()
-        recording.losses += [Loss(kind, size, blocks.get(stack_id, 0), stack_id) for stack_id, size in sizes]
+        for stack_id, size in snapshot.columns[Metric.LIVE_BYTES].items():
+            most[stack_id] = max(most.get(stack_id, (0, 0)), (size, blocks.get(stack_id, 0)))
+    recording.losses = [Loss(kind, size, count, stack_id) for stack_id, (size, count) in most.items()]
     recording.losses.sort(key=lambda loss: -loss.bytes)
     recording.snapshots = []
     return recording
