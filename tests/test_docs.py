@@ -43,6 +43,7 @@ HEADINGS = {
     "runs": "List the runs",
     "profiles": "Profiles",
     "doctor": "What is installed",
+    "top": "A run in progress",
     "snapshot": "A run in progress",
     "stop": "A run in progress",
     "attach": "Attach",
@@ -60,7 +61,24 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
 
 @pytest.mark.parametrize(
     "verb",
-    ["run", "growth", "diff", "report", "export", "check", "suppress", "runs", "doctor", "snapshot", "stop", "recover", "attach", "bundle", "hunt"],
+    [
+        "run",
+        "growth",
+        "diff",
+        "report",
+        "export",
+        "check",
+        "suppress",
+        "runs",
+        "doctor",
+        "snapshot",
+        "stop",
+        "recover",
+        "attach",
+        "bundle",
+        "top",
+        "hunt",
+    ],
 )
 def test_every_option_is_in_the_documents(verb: str) -> None:
     assert set(OPTION.findall(help_of(verb))) - {"--its-own-flag", "--help"} <= set(OPTION.findall(section(HEADINGS[verb])))

@@ -43,6 +43,7 @@ ORDER["recovery"] = set(ORDER) | {"live"}
 ORDER["live"] = {"rundir", "manifest", "supervise"}
 ORDER["pruning"] = {"live", "manifest", "rundir"}
 ORDER["hunt"] = {*ORDER}
+ORDER["top"] = set(ORDER) - {"pipeline", "hunt"}
 ORDER["cli"] = {*ORDER}
 ORDER["pytest_plugin"] = set()  # it calls the command, as everybody does
 ORDER["__main__"] = {"cli"}

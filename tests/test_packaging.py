@@ -57,7 +57,10 @@ def test_the_wheel_holds_the_package_the_profiles_and_the_typing_marker(wheel: P
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {"runner", f"leakrun-{wheel.name.split('-')[1]}.dist-info"}
+    version = wheel.name.split("-")[1]
+    assert tops == {"runner", f"leakrun-{version}.dist-info", f"leakrun-{version}.data"}
+    data = [name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name]
+    assert data == [f"leakrun-{version}.data/data/share/man/man1/leakrun.1"]
 
 
 def test_an_installed_leakrun_says_its_version_anywhere(installed: Path, wheel: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The typer application: its verbs, and how words reach them."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -18,6 +19,7 @@ VERBS = (
     "run",
     "attach",
     "hunt",
+    "top",
     "snapshot",
     "stop",
     "recover",
@@ -42,6 +44,7 @@ PYDANTIC_WORDS = (
     ("Input should be a valid number, unable to parse string as a number", "it is not a number"),
 )
 
+TAB = "_LEAKRUN_COMPLETE"  # set in the environment where a shell asks what could come next
 TEXT_ONLY = frozenset({"run"})  # the verbs whose parameters are all texts, lists of texts and flags
 
 
@@ -73,7 +76,13 @@ class Verbs(TyperGroup):
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """The verb of that name; None where there is none."""
-        return verb(cmd_name) if cmd_name in VERBS else None
+        if cmd_name not in VERBS:
+            return None
+        if TAB not in os.environ:
+            return verb(cmd_name)
+        from runner.cli import completion
+
+        return completion.attach(verb(cmd_name))
 
 
 def _typer(**more: Any) -> typer.Typer:
@@ -125,6 +134,11 @@ def dispatch(arguments: list[str]) -> int:
     """Run the verb that the words name, and return its exit code."""
     options = [option for name in words.PROGRAM_VERBS if name == "run" or name in arguments for option in verb(name).params]
     valued = {name for option in options for name in option.opts if not getattr(option, "is_flag", False)}
+    if TAB in os.environ:
+        from runner.cli import completion
+
+        if not completion.say_run(os.environ, VERBS, valued):
+            return 0
     arranged = words.arrange(arguments or ["--help"], VERBS, valued)
     try:
         if arranged[0] in VERBS:
