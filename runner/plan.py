@@ -91,10 +91,14 @@ class RunCommand(NamedTuple):
 
 
 class CopyFile(NamedTuple):
-    """Copy a file that the kernel writes as it is read, `source`, to `to`, a path in raw/."""
+    """Copy a file that the kernel writes as it is read, `source`, to `to`, a path in raw/.
+
+    also   patterns of further files, which are appended, each under a line "==> path <=="; one that is gone is left out
+    """
 
     source: str
     to: str
+    also: tuple[str, ...] = ()
 
 
 Action = SendSignal | RunCommand | CopyFile
@@ -139,6 +143,8 @@ class Trigger(NamedTuple):
     every      seconds between two snapshots; None for none on a timer
     adaptive   start denser than `every` and grow sparser as the run grows long
     rss_step   a snapshot for each that many bytes that the process's rss grows
+    stack_step a snapshot for each that many bytes that the main thread's stack grows; what other threads' stacks do only their
+               rss tells: so also when that has grown by as much, and by a quarter
     share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
     keep_last  how many of one process's files stay, where each new one holds all that the older ones held; None for all
@@ -153,6 +159,7 @@ class Trigger(NamedTuple):
     every: float | None = None
     adaptive: bool = False
     rss_step: int | None = None
+    stack_step: int | None = None
     before_stop: bool = True
     on_request: bool = True
     retries: int = 2
@@ -198,6 +205,7 @@ class LaunchPlan(NamedTuple):
     pid        attach to this process and launch nothing; argv is empty then
     tool_words what stands before the program's own words in `argv`, and on the command lines of its children too
     children   whose snapshots are taken beside the main process's: all, none, or those of processes that are called so
+    sample_every   seconds between two samples of the processes' memory, where that is to be denser than usual
     keep       which of a process's snapshots stay: "all", the last so many, or "log", ever fewer with age; a trigger's own
                `keep_last` goes before
     """
@@ -212,6 +220,7 @@ class LaunchPlan(NamedTuple):
     litter: tuple[str, ...] = ()
     loaded: str | None = None
     children: str = "all"
+    sample_every: float | None = None
     keep: int | str = "all"
     sidecar: Sidecar | None = None
     tool_words: tuple[str, ...] = ()

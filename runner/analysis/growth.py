@@ -233,21 +233,19 @@ def stack_growth(recording: Recording) -> list[Growing]:
     if trend is None or trend.shape is not Shape.GROWING:
         return []
     owner = owner_of(recording, trend.last)
-    whose = owner if isinstance(owner, str) else owner.evidence
-    known = None if isinstance(owner, str) else owner
     return [
         Growing(
             recording=recording,
             kind=FindingKind.STACK_GROWTH,
-            site=known.site if known else None,
-            stack_id=known.sample.stack_id if known else None,
-            frame=known.frame if known else None,
+            site=owner.site,
+            stack_id=owner.stack_id,
+            frame=owner.frame,
             trend=trend,
             bytes=grown(trend),
             blocks=None,
             series=thinned(times, values),
-            evidence=f"the stack {describe(trend, recording.time_unit)}; {whose}",
-            confidence=trend.confidence * (0.95 * known.sure if known else 0.9),
+            evidence=f"the stack {describe(trend, recording.time_unit)}; {owner.evidence}",
+            confidence=trend.confidence * owner.sure,
         )
     ]
 

@@ -162,9 +162,9 @@ def _whole_stack(growing: Growing) -> Ranked:
     return Ranked(
         recording=growing.recording,
         kind=growing.kind,
-        site=None,
-        frame=None,
-        stack_id=None,
+        site=growing.site,
+        frame=growing.frame,
+        stack_id=growing.stack_id,
         shape=trend.shape,
         slope=trend.slope,
         rise=growing.bytes,

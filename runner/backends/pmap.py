@@ -1,7 +1,9 @@
 """pmap: which kind of a process's memory grows, from /proc/PID/smaps over time. Attaches to what runs already."""
 
+import json
 import platform
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
@@ -9,20 +11,29 @@ from typing import ClassVar
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import smaps
-from runner.model import FindingKind, Metric, Recording
-from runner.plan import CopyFile, LaunchPlan, Outcome, Proof, Target, ToolStatus, Trigger
+from runner.model import FindingKind, Frame, Metric, Recording, StackSample
+from runner.plan import CopyFile, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
 from runner.profile import Profile
 
 SMAPS = re.compile(r"smaps\.(\d+)\.(\d+)$")
 SHARE = 0.01  # of one core: reading smaps holds the process's page tables
+SAMPLES = 0.1  # seconds between two looks at statm
 WORTH_A_WORD = 64 << 10  # bytes
+STACK_SCRIPT = Path(__file__).with_name("_stack_sample.py")
+STACK_STEP = 512 << 10  # bytes: an ordinary stack does not grow by so much
+STACK_FRAMES = 256
+STACK_SECONDS = 10.0
+STOPPED = "where a stack had grown, its thread was stopped for some milliseconds to see who is on it"
 # By kind of memory, the profile that names the code that asked for it.
 NEXT = {
     smaps.HEAP: "heapprofile (or massif) names the code that asked for it; memcheck says whether it is lost",
     smaps.ARENAS: "heapprofile (or massif) names the code that asked for it; memcheck says whether it is lost",
     smaps.ANONYMOUS: "large blocks of malloc, or mmap: heapprofile names the code of the one, massif-pages of both",
+    smaps.SHARED: "heapprofile-mmap or massif-pages names who calls mmap",
 }
-STACKS = "massif-stacks measures them; a deep recursion, or threads that never end"
+FILES = "heapprofile-mmap or massif-pages names who maps it"
+STACKS = "massif-stacks measures them, and names the recursion"
+THREADS = "threads that never end, or are never joined: massif-pages names who calls pthread_create"
 
 
 class PmapOptions(ToolOptions):
@@ -64,7 +75,7 @@ class Pmap(Backend):
         snapshots = profile.snapshots
         copy = Trigger(
             name="smaps",
-            action=CopyFile("/proc/{pid}/smaps", "smaps.{pid}.{n}"),
+            action=CopyFile("/proc/{pid}/smaps", "smaps.{pid}.{n}", ("/proc/{pid}/task/*/comm", "/proc/{pid}/task/*/syscall")),
             proof=Proof("smaps.{pid}.{n}", marker=b"Rss:", settle=0.0),
             every=snapshots.every,
             adaptive=snapshots.adaptive,
@@ -77,9 +88,11 @@ class Pmap(Backend):
             argv=target.argv,
             env=dict(profile.env),
             cwd=target.cwd,
-            triggers=(copy,),
+            triggers=(copy, _look_at_stack(out)),
             stop=profile.stop_plan(),
             outputs=("smaps.*",),
+            litter=("stack.*.deepest",),
+            sample_every=SAMPLES,
             pid=target.pid,
         )
 
@@ -94,9 +107,46 @@ class Pmap(Backend):
         for pid, copies in sorted(files.items(), key=lambda item: (item[0] != outcome.pid, item[0])):
             recording = smaps.read_series(sorted(copies, key=lambda each: (each[1] or 0.0, each[0])))
             recording.pid = pid
+            _add_stack_samples(recording, out, outcome)
             recording.limits += _what_next(recording)
             recordings.append(recording)
         return recordings
+
+
+def _look_at_stack(out: Path) -> Trigger:
+    """Who is on the deepest stack, once it has grown: a command of ours looks, and stops a thread only then."""
+    command = (sys.executable, "-I", "-S", str(STACK_SCRIPT), "{pid}", f"{out}/stack.{{pid}}.deepest", str(STACK_FRAMES))
+    return Trigger(
+        name="stack",
+        action=RunCommand(command, timeout=STACK_SECONDS, stdout="stack.{pid}.{n}.json"),
+        proof=Proof("stack.{pid}.{n}.json", marker=b"}", settle=0.0),
+        stack_step=STACK_STEP,
+        on_request=False,
+        retries=0,
+        patience=STACK_SECONDS,
+    )
+
+
+def _add_stack_samples(recording: Recording, out: Path, outcome: Outcome) -> None:
+    """Who was on the stacks at the moments at which they had grown; why that is not known, as limits."""
+    for path in sorted(out.glob(f"stack.{recording.pid}.*.json")):
+        try:
+            said = json.loads(path.read_bytes())
+            if said.get("trouble"):
+                recording.limits.append(f"who is on the stack is not known: {said['trouble']}")
+            if not said.get("addresses"):
+                continue
+            thread, frames = int(said["thread"]), [Frame(address=int(word, 16)) for word in said["addresses"]]
+            name = smaps.MAIN_STACK if thread == recording.pid else smaps.stack_of(thread, str(said["name"]))
+            size = int(said["bytes"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            recording.limits.append(f"{path.name} can't be read: {error}")
+            continue
+        stack_id = recording.table.intern(frames)
+        recording.stack_samples.append(StackSample(name, outcome.files.get(path.name, 0.0), size, stack_id))
+    if recording.stack_samples:
+        recording.limits.append(STOPPED)
+    recording.limits[:] = dict.fromkeys(recording.limits)
 
 
 def _what_next(recording: Recording) -> list[str]:
@@ -108,8 +158,16 @@ def _what_next(recording: Recording) -> list[str]:
     words = []
     for stack_id, amount in sorted(after.items(), key=lambda item: before.get(item[0], 0) - item[1]):
         kind = recording.table.frames_of(stack_id)[0].signature or ""
-        if amount - before.get(stack_id, 0) >= WORTH_A_WORD and kind in NEXT:
-            words.append(f"{kind} is more than at the start: {NEXT[kind]}")
+        advice = _advice(kind)
+        if amount - before.get(stack_id, 0) >= WORTH_A_WORD and advice:
+            words.append(f"{kind} is more than at the start: {advice}")
     if last.totals[Metric.STACK_BYTES] - first.totals[Metric.STACK_BYTES] >= WORTH_A_WORD:
-        words.append(f"the stacks are more than at the start: {STACKS}")
+        more = len(last.columns[Metric.STACK_BYTES]) - len(first.columns[Metric.STACK_BYTES])
+        words.append(f"the stacks are {f'{more} ' if more > 1 else ''}more than at the start: {THREADS if more > 1 else STACKS}")
     return words
+
+
+def _advice(kind: str) -> str:
+    if kind.startswith("file "):
+        return FILES
+    return next((advice for name, advice in NEXT.items() if kind.startswith(name)), "")

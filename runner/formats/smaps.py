@@ -3,10 +3,14 @@
 Mappings are grouped by kind, and each group stands as one frame: [heap], the arenas of malloc, each library's data, each name of
 [anon:NAME], shared memory, files, and all other anonymous memory. A group's live bytes are those that only the process keeps
 in being: resident anonymous pages, pages of shared mappings, and what is swapped out; pages of files that the kernel may drop
-are in the snapshot's rss alone. Stacks are counted apart, as Metric.STACK_BYTES.
+are in the snapshot's rss alone. Stacks are counted apart, as Metric.STACK_BYTES, each a frame of its own.
+
+Behind the mappings may stand what `tail -n +1 /proc/PID/task/*/comm /proc/PID/task/*/syscall` prints: with it each stack has the
+name of the thread whose stack pointer is in it. Of a thread that runs the kernel does not show it; an earlier file may have it.
 """
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +21,7 @@ from runner.model import Column, FindingKind, Frame, Metric, Recording, Snapshot
 
 FORMAT = "a saved /proc/PID/smaps"
 
+MAIN_STACK, NAMELESS_STACK = "[stack]", "[stack of a thread]"
 HEAP, ARENAS, ANONYMOUS, SHARED = "[heap]", "[malloc arenas]", "[anonymous mappings]", "[shared memory]"
 _HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ \d+ *(.*)")
 _FIELD = re.compile(rb"(Size|Rss|Pss|Anonymous|Swap|VmFlags): *(?:(\d+) kB)?")
@@ -25,6 +30,8 @@ _ARENA = 64 << 20  # bytes: a malloc arena of glibc lies in a reserve of that si
 _LARGEST_GUARD = 1 << 20  # bytes: what lies below a thread's stack; the reserve behind an arena is larger
 _SMALLEST_STACK = 16 << 10  # bytes of address space: PTHREAD_STACK_MIN
 _DELETED = " (deleted)"
+_PART = re.compile(rb"==> /proc/\d+/task/(\d{1,10})/(comm|syscall) <==\n")
+_POINTER = re.compile(rb"-?\d+ .*0x([0-9a-f]{1,16}) 0x[0-9a-f]+\n?")  # of syscall: number, arguments, sp, pc
 _LIMITS = [
     "pages that were mapped and never touched are not counted, nor are pages of files that the kernel can drop",
     "this is what the kernel sees: which kind of memory grows, not which code asked for it",
@@ -65,7 +72,7 @@ def series_of(name: str) -> tuple[str, int] | None:
 def read(stream: BinaryIO, name: str) -> Recording:
     """One file: what each group holds at that moment."""
     recording = _recording(TimeUnit.SNAPSHOTS)
-    _add(recording, stream, name, 0.0)
+    _add(recording, stream, name, 0.0, {})
     return recording
 
 
@@ -74,9 +81,10 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     found = list(files)
     timed = all(time is not None for _, time in found)
     recording = _recording(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
+    owners: dict[int, str] = {}
     for number, (path, time) in enumerate(found):
         with path.open("rb") as stream:
-            _add(recording, stream, path.name, float(number) if time is None or not timed else time)
+            _add(recording, stream, path.name, float(number) if time is None or not timed else time, owners)
     return recording
 
 
@@ -84,9 +92,13 @@ def _recording(unit: TimeUnit) -> Recording:
     return Recording("pmap", time_unit=unit, growth_kind=FindingKind.MAPPING_GROWTH, limits=list(_LIMITS))
 
 
-def _add(recording: Recording, stream: BinaryIO, name: str, time: float) -> None:
-    """One more snapshot. A file that is cut keeps the mappings that are whole, as a flaw."""
-    mappings = list(_mappings(stream))
+def _add(recording: Recording, stream: BinaryIO, name: str, time: float, owners: dict[int, str]) -> None:
+    """One more snapshot. A file that is cut keeps the mappings that are whole, as a flaw.
+
+    `owners` are the threads by the end of their stack, as far as they are known; those of this file are entered.
+    """
+    threads = _Threads()
+    mappings = list(_mappings(threads.behind(stream)))
     if not mappings:
         _flaw(recording, f"{name} holds no mappings")
         return
@@ -94,23 +106,72 @@ def _add(recording: Recording, stream: BinaryIO, name: str, time: float) -> None
         _flaw(recording, f"{name} is cut: its last mapping is not whole")
         mappings.pop()
     live: dict[str, int] = defaultdict(int)
-    stack = 0
+    stacks: list[_Mapping] = []
     for group, mapping in _grouped(mappings):
         if group is None:
-            stack += mapping.held()
+            stacks.append(mapping)
         else:
             live[group] += mapping.held()
     kept = {group: amount for group, amount in live.items() if amount}
     ids = [recording.table.intern([Frame(signature=group)]) for group in kept]
+    owners.update(threads.owners(stacks))
+    columns = {Metric.LIVE_BYTES: Column(ids, kept.values()), Metric.STACK_BYTES: _column_of_stacks(recording, stacks, owners)}
     totals = {
         Metric.LIVE_BYTES: sum(kept.values()),
-        Metric.STACK_BYTES: stack,
+        Metric.STACK_BYTES: sum(stack.held() for stack in stacks),
         Metric.RSS_BYTES: sum(mapping.bytes_of(b"Rss") for mapping in mappings),
         Metric.PSS_BYTES: sum(mapping.bytes_of(b"Pss") for mapping in mappings),
         Metric.MAPPED_BYTES: sum(mapping.bytes_of(b"Size") for mapping in mappings),
     }
-    column = Column(ids, kept.values())
-    recording.snapshots.append(Snapshot(time, totals, {Metric.LIVE_BYTES: column}, label=name))
+    recording.snapshots.append(Snapshot(time, totals, columns, label=name))
+
+
+def _column_of_stacks(recording: Recording, stacks: Iterable[_Mapping], owners: dict[int, str]) -> Column:
+    """What each stack holds: the main thread's, those of threads by name, and others, which the end's address tells apart."""
+    held: dict[int, int] = defaultdict(int)
+    for stack in stacks:
+        owner = MAIN_STACK if stack.path == MAIN_STACK else owners.get(stack.end, "")
+        frame = Frame(signature=owner) if owner else Frame(signature=NAMELESS_STACK, address=stack.end)
+        held[recording.table.intern([frame])] += stack.held()
+    return Column(held.keys(), held.values())
+
+
+class _Threads:
+    """What stands behind the mappings of a file."""
+
+    def __init__(self) -> None:
+        self._pointers: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+
+    def behind(self, stream: BinaryIO) -> Iterator[bytes]:
+        """The lines up to where the threads begin; these are taken when the lines are used up."""
+        thread, what = 0, b""
+        for line in stream:
+            if part := _PART.fullmatch(line):
+                thread, what = int(part[1]), part[2]
+            elif what == b"comm":
+                self._names.setdefault(thread, line.rstrip(b"\n").decode("utf-8", "backslashreplace"))
+            elif what == b"syscall":
+                if pointer := _POINTER.fullmatch(line):
+                    self._pointers[thread] = int(pointer[1], 16)
+            else:
+                yield line
+
+    def owners(self, stacks: Iterable[_Mapping]) -> dict[int, str]:
+        """By the end of a stack, the thread whose pointer is in it."""
+        by_pointer = sorted((pointer, thread) for thread, pointer in self._pointers.items())
+        found = {}
+        for stack in stacks:
+            at = bisect_left(by_pointer, (stack.start, 0))
+            if at < len(by_pointer) and by_pointer[at][0] < stack.end:
+                thread = by_pointer[at][1]
+                found[stack.end] = stack_of(thread, self._names.get(thread, ""))
+        return found
+
+
+def stack_of(thread: int, name: str) -> str:
+    """What the stack of a thread that is not the main one is called here."""
+    return f"[stack of {name}, thread {thread}]" if name else f"[stack of thread {thread}]"
 
 
 def _flaw(recording: Recording, text: str) -> None:
@@ -118,7 +179,7 @@ def _flaw(recording: Recording, text: str) -> None:
     recording.flaws.append(text)
 
 
-def _mappings(stream: BinaryIO) -> Iterator[_Mapping]:
+def _mappings(stream: Iterable[bytes]) -> Iterator[_Mapping]:
     current: _Mapping | None = None
     for line in stream:
         amount = _FIELD.match(line)
@@ -169,7 +230,7 @@ def _name(path: str) -> str:
 
 def _named(mapping: _Mapping) -> str | None:
     path = mapping.path
-    if path == "[stack]" or path.startswith(("[stack:", "[anon: glibc: pthread stack")):
+    if path == MAIN_STACK or path.startswith(("[stack:", "[anon: glibc: pthread stack")):
         return None
     if path.startswith("[anon: glibc: malloc arena"):
         return ARENAS

@@ -25,7 +25,7 @@ _RANGE = re.compile(r"client stack range: \[0x([0-9A-F]{1,16}) 0x([0-9A-F]{1,16}
 
 
 class ThreadStack(NamedTuple):
-    """One thread: its name here, bytes of its stack in use, and its frames, leaf first."""
+    """One thread: the name of its stack here, bytes of its stack in use, and its frames, leaf first."""
 
     name: str
     bytes: int
@@ -38,7 +38,7 @@ def read(stream: BinaryIO) -> Iterator[ThreadStack]:
     for row in Rows(stream):
         text = text_of(row)
         if thread := _THREAD.fullmatch(text):
-            name, frames = f"thread {thread[1]}", []
+            name, frames = f"[stack of thread {thread[1]}]", []
         elif name and (described := _FRAME.fullmatch(text)):
             frame = parse_frame(described[1])
             if frame is not None:

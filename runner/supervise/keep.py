@@ -47,12 +47,13 @@ class MapsKeeper:
 class Sampler:
     """Writes a line for each process at each sample; a figure that can't be had is left empty.
 
-    rss   bytes of the whole family at the last sample;  largest by pid there too
+    rss   bytes of the whole family at the last sample
+    memory_by_pid   each process at the last sample
     """
 
     path: Path
     rss: int = 0
-    rss_by_pid: dict[int, int] = field(default_factory=dict)
+    memory_by_pid: dict[int, proc.Memory] = field(default_factory=dict)
     _file: TextIO | None = None
     _rollup_due: dict[int, float] = field(default_factory=dict)
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
@@ -65,17 +66,17 @@ class Sampler:
 
     def sample(self, now: float, family: Family) -> None:
         """One line for each process that lives. Raises OSError when the disk is full."""
-        lines, self.rss_by_pid = [], {}
+        lines, self.memory_by_pid = [], {}
         for member in family.alive():
             memory = proc.memory(member.pid)
             if memory is None:
                 continue
             family.saw_rss(memory.peak)
-            self.rss_by_pid[member.pid] = memory.rss
+            self.memory_by_pid[member.pid] = memory
             rollup = self._rollup(now, member.pid)
             pss, anonymous = (rollup.pss, rollup.anonymous) if rollup else ("", "")
             lines.append(f"{now:.3f},{member.pid},{memory.rss},{pss},{anonymous},{memory.stack}\n")
-        self.rss = sum(self.rss_by_pid.values())
+        self.rss = sum(memory.rss for memory in self.memory_by_pid.values())
         if now >= _START_UP:
             self._recent.append((now, self.rss))
         if self._file is not None:

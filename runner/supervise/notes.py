@@ -13,7 +13,10 @@ _MAPS = 0.2  # seconds at least between two looks at whose mappings have changed
 class Notes:
     """What leakrun itself writes of a run's processes. A disk that takes none of it costs the notes, and not the run."""
 
-    def __init__(self, family: Family, maps: MapsKeeper, sampler: Sampler, teller: Teller) -> None:
+    def __init__(
+        self, family: Family, maps: MapsKeeper, sampler: Sampler, teller: Teller, sample_every: float | None = None
+    ) -> None:
+        self._sample_every = sample_every
         self._family, self._maps, self._sampler, self._teller = family, maps, sampler, teller
         self._sample, self._map = Pace(0.001), Pace(0.001)
 
@@ -27,7 +30,7 @@ class Notes:
             return
         began = time.thread_time()
         self._teller.write("samples.csv", lambda: self._sampler.sample(now, self._family))
-        self._sample.done(now, time.thread_time() - began, sample_interval(now))
+        self._sample.done(now, time.thread_time() - began, sample_interval(now, self._sample_every))
 
     def _keep_maps(self, now: float) -> None:
         for member in self._family.departed:

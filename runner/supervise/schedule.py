@@ -5,6 +5,7 @@ from dataclasses import dataclass
 _DENSE_STEPS = (8, 4, 2)  # an adaptive series starts at every/8, then every/4, every/2
 _SNAPSHOTS_PER_DENSE_STEP = 8
 _SNAPSHOTS_PER_STEP = 60
+_LONG = 3600.0  # seconds: from then on samples are seldom
 
 
 def snapshot_interval(every: float, adaptive: bool, taken: int) -> float:
@@ -21,16 +22,22 @@ def snapshot_interval(every: float, adaptive: bool, taken: int) -> float:
     return every * float(2 ** min(rest // _SNAPSHOTS_PER_STEP, 30))
 
 
-def sample_interval(elapsed: float) -> float:
-    """Seconds to the next sample: fine at the start, each second later, each 5 s after an hour."""
-    if elapsed >= 3600:
-        return 5.0
-    return min(max(elapsed / 40, 0.05), 1.0)
+def sample_interval(elapsed: float, wanted: float | None = None) -> float:
+    """Seconds to the next sample: fine at the start, each second later, each 5 s after an hour.
+
+    With `wanted` seconds at most during that hour, and then ten times that.
+    """
+    usual = 5.0 if elapsed >= _LONG else min(max(elapsed / 40, 0.05), 1.0)
+    return usual if wanted is None else min(usual, wanted if elapsed < _LONG else 10 * wanted)
 
 
-def look_interval(elapsed: float) -> float:
-    """Seconds to the next look for new children: 1 ms while the program has hardly begun, 0.25 s soon after."""
-    return min(max(elapsed / 20, 0.001), 0.25 if elapsed < 600 else 0.5)
+def look_interval(elapsed: float, sample_every: float | None = None) -> float:
+    """Seconds to the next look for new children: 1 ms while the program has hardly begun, 0.25 s soon after.
+
+    Samples are taken at a look: it is no longer away than the next of them.
+    """
+    usual = min(max(elapsed / 20, 0.001), 0.25 if elapsed < 600 else 0.5)
+    return usual if sample_every is None else min(usual, sample_interval(elapsed, sample_every))
 
 
 @dataclass(slots=True)

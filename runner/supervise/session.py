@@ -100,7 +100,7 @@ class _Session:
         )
         self.workload = Workload(work, places.raw, self.timeline)
         self.teller = Teller(self.timeline, journal, progress, self._current_outcome, self._current_progress)
-        self.notes = Notes(self.family, MapsKeeper(places.maps), self.sampler, self.teller)
+        self.notes = Notes(self.family, MapsKeeper(places.maps), self.sampler, self.teller, plan.sample_every)
         self._journal = journal
         self._duration = duration
         self._children_left = True
@@ -213,7 +213,7 @@ class _Session:
             self._reap(now)
             self.terminal.look()
             self._observe(now)
-            self.snapshots.tick(now, self.sampler.rss_by_pid)
+            self.snapshots.tick(now, self.sampler.memory_by_pid)
             self._decide(now)
             self._drive_workload(now)
             self._drive_sidecar(now)
@@ -241,8 +241,8 @@ class _Session:
         """When there is something to do again, should no signal come before."""
         deadlines = [self._look.due, self.snapshots.due(now), self.ending.due, self.workload.due(), self.teller.due]
         deadlines.append(self.beside.due(now))
-        if self._duration is not None and not self.ending.begun:
-            deadlines.append(self._duration)
+        if not self.ending.begun:
+            deadlines.append(self._time_is_up)
         if self.ending.begun or self.family.main is None:
             deadlines.append(self._growth_due)
         return min(deadlines)
@@ -294,7 +294,7 @@ class _Session:
             self.family.look(now)
             self._see_the_adopted_end(now)
             self.ending.kill_what_is_left()
-            interval = 0.002 if self.family.young(now) else look_interval(now)
+            interval = 0.002 if self.family.young(now) else look_interval(now, self.plan.sample_every)
             self._look.done(now, time.thread_time() - began, interval)
             self.notes.take(now)
             self._hear_requests(now)
@@ -325,8 +325,15 @@ class _Session:
         self.outcome.stopped_by = self.outcome.stopped_by or self.ending.by
         self.teller.change_state("stopping")
 
+    @property
+    def _time_is_up(self) -> float:
+        """When the duration ends, which begins when a sidecar is ready."""
+        if self._duration is None or self.beside.awaited:
+            return float("inf")
+        return self._duration + (self.beside.ready_at or 0.0)
+
     def _decide(self, now: float) -> None:
-        if self._duration is not None and now >= self._duration and not self.ending.begun:
+        if now >= self._time_is_up and not self.ending.begun:
             self._ask("for", now)
         self.ending.tick(now)
 

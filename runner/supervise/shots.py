@@ -1,16 +1,17 @@
 """All snapshots of a run: which process is due, whether its gate is open, and each attempt until it is proven or missed."""
 
 import fnmatch
+import os
 import re
 from dataclasses import dataclass, field
 
 from runner.plan import CopyFile, EventKind, SendSignal, Trigger
-from runner.supervise import helper, signals
+from runner.supervise import helper, proc, signals
 from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
 from runner.supervise.copying import copy
 from runner.supervise.family import Family, Member
-from runner.supervise.gates import closed
+from runner.supervise.gates import closed, has_dropped_user
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
 from runner.supervise.requests import Asked, Taken
@@ -22,6 +23,17 @@ _POLL = 0.005  # seconds between two looks at a snapshot under way
 _SLOW_POLL = 0.05  # after it has been under way for a second
 _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
 _LAST_GATE = 0.25
+_SETTLED = 3.0  # seconds; tools that make a program slow make its start slow too
+
+
+def grown(trigger: Trigger, before: proc.Memory, now: proc.Memory) -> bool:
+    """The process's memory, or its stacks, are so much more that a snapshot is due."""
+    if trigger.rss_step is not None and now.rss >= before.rss + trigger.rss_step:
+        return True
+    if trigger.stack_step is None:
+        return False
+    more = max(trigger.stack_step, before.rss // 4)
+    return now.stack >= before.stack + trigger.stack_step or now.rss >= before.rss + more
 
 
 @dataclass(slots=True)
@@ -37,7 +49,7 @@ class Series:
     gate_wait: float = _FIRST_GATE
     taken: int = 0
     cost: float = 0.0  # seconds of processor time that the last CopyFile took
-    rss_mark: int | None = None
+    mark: proc.Memory | None = None  # what the process had when its growth last was a reason
     why_closed: str = ""
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
 
@@ -126,7 +138,7 @@ class Snapshots:
             self._note(shot.series, "a snapshot under way was given up: the stop was asked for again")
         self._under_way.clear()
 
-    def tick(self, now: float, rss_by_pid: dict[int, int]) -> None:
+    def tick(self, now: float, memory_by_pid: dict[int, proc.Memory]) -> None:
         """Go on with all that is under way, and begin what is due."""
         for running in self.helpers.values():
             running.check(now)
@@ -140,7 +152,7 @@ class Snapshots:
         self._begin_wanted(now)
         if self._timers_on:
             for series in self._all_series(now):
-                if self._is_due(series, now, rss_by_pid):
+                if self._is_due(series, now, memory_by_pid):
                     self._begin(series, now)
 
     def reaped(self, pid: int, status: int) -> None:
@@ -188,12 +200,12 @@ class Snapshots:
             return True
         return self.children != "none" and member.record.name == self.children
 
-    def _is_due(self, series: Series, now: float, rss_by_pid: dict[int, int]) -> bool:
+    def _is_due(self, series: Series, now: float, memory_by_pid: dict[int, proc.Memory]) -> bool:
         if series.member.pid in self._under_way:
             return False
         if not series.opened:
             return now >= series.due and self._opens(series, now)
-        if series.trigger.rss_step is not None and self._has_grown(series, rss_by_pid):
+        if self._has_grown(series, memory_by_pid.get(series.member.pid)):
             return self._may_begin(series, now)
         if series.trigger.every is None or now < series.due:
             return False
@@ -202,13 +214,20 @@ class Snapshots:
 
     def _opens(self, series: Series, now: float) -> bool:
         """The first time that the gate is open begins the series; that alone is no reason for a snapshot."""
-        if self._gate_is_open(series):
+        if self._may_yet_drop_user(series, now):
+            series.due = now + _LAST_GATE
+        elif self._gate_is_open(series):
             series.opened = True
             self._plan_next(series, now)
         else:
             series.due = now + series.gate_wait
             series.gate_wait = min(series.gate_wait * 1.2, _LAST_GATE)
         return False
+
+    def _may_yet_drop_user(self, series: Series, now: float) -> bool:
+        """A server's workers do so right after the fork; one that does in the middle of a snapshot is stuck in it."""
+        new = now - series.member.found < _SETTLED and series.member.pid != self.family.main_pid
+        return new and series.trigger.gate.same_user and os.geteuid() == 0
 
     def _may_begin(self, series: Series, now: float) -> bool:
         return self._gate_is_open(series) and not self.retention.lacks_room(series.member.pid, series.trigger, now)
@@ -231,15 +250,13 @@ class Snapshots:
         # From the time when it was due, so that delays don't add up; but never a burst for what was missed.
         series.due = max(series.due + interval, now + interval / 2)
 
-    def _has_grown(self, series: Series, rss_by_pid: dict[int, int]) -> bool:
-        rss = rss_by_pid.get(series.member.pid)
-        if rss is None:
+    def _has_grown(self, series: Series, memory: proc.Memory | None) -> bool:
+        if memory is None or (series.trigger.rss_step is None and series.trigger.stack_step is None):
             return False
-        if series.rss_mark is None:
-            series.rss_mark = rss
-        if rss < series.rss_mark + (series.trigger.rss_step or 0):
+        series.mark = series.mark or memory
+        if not grown(series.trigger, series.mark, memory):
             return False
-        series.rss_mark = rss
+        series.mark = memory
         return True
 
     def _begin_wanted(self, now: float) -> None:
@@ -284,7 +301,7 @@ class Snapshots:
         alive = shot.series.member.alive
         if shot.helper is not None:
             if shot.helper.status is None:
-                if not alive:
+                if not alive or has_dropped_user(shot.series.trigger.gate, shot.series.member):
                     shot.helper.shorten(now + 1.0)
             else:
                 failure = shot.helper.finish()

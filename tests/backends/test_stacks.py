@@ -1,5 +1,7 @@
 """Whose the stack is that grows: deep recursion of every kind, under massif-stacks and pmap, with the real tools."""
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,16 +9,19 @@ from typing import Any
 
 import pytest
 
+from runner.formats import smaps
+from runner.kinds import Metric
 from tests.leakrun_command import answer, leakrun
 
 needs_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
 pytestmark = pytest.mark.timeout(300)
 
 HEAD = """
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
-static void nap(int ms) { struct timespec t = {0, ms * 1000000L}; nanosleep(&t, 0); }
+static void nap(int ms) { struct timespec t = {ms / 1000, ms % 1000 * 1000000L}; nanosleep(&t, 0); }
 """
 # Each goes deeper by a level every 8 ms; the calls at which it may be blamed are marked.
 ITSELF = """
@@ -64,6 +69,42 @@ int main(void) {
 """
 
 
+LEFT_BEHIND = """
+static void *job(void *unused) { char room[3000]; memset(room, 1, sizeof room); return room[7] ? unused : 0; }
+int main(void) {
+    for (int number = 0; number < 300; number++) {
+        pthread_t thread;
+        if (pthread_create(&thread, 0, job, 0)) return 1;
+        nap(10);
+    }
+    return 0;
+}
+"""
+HEAP_ONLY = """
+#include <stdlib.h>
+int main(void) {
+    for (int number = 0; number < 200; number++) { memset(malloc(50000), 1, 50000); nap(10); }
+    return 0;
+}
+"""
+WORKERS = """
+static void *use(void *kilobytes) {
+    pthread_setname_np(pthread_self(), (long)kilobytes > 200 ? "deep" : "shallow");
+    char room[(long)kilobytes << 10];
+    memset(room, 1, sizeof room);
+    nap(2500);
+    return room[7] ? 0 : kilobytes;
+}
+int main(void) {
+    pthread_t one, two;
+    pthread_create(&one, 0, use, (void *)100);
+    pthread_create(&two, 0, use, (void *)400);
+    pthread_join(one, 0);
+    return pthread_join(two, 0);
+}
+"""
+
+
 def compiled(directory: Path, source: str, *flags: str, name: str = "app") -> Path:
     file = directory / f"{name}.c"
     file.write_text(source)
@@ -100,6 +141,74 @@ def test_massif_stacks_names_the_recursing_function(source: str, functions: set[
     assert found["file"] == str(tmp_path / "app.c")
     assert sum(frame["function"] in functions for frame in found["stack"]) > 20
     assert found["bytes"] > 500_000 and "innermost frames" in found["evidence"][0]
+
+
+@pytest.mark.parametrize(
+    ("tool", "source", "functions"),
+    [
+        pytest.param("eu-stack", ITSELF + MAIN % "descend", {"descend"}, id="itself"),
+        pytest.param("eu-stack", IN_TURNS + MAIN % "expression", {"expression", "term", "factor"}, id="in-turns"),
+        pytest.param("eu-stack", ITSELF + THREAD, {"descend"}, id="in-a-thread"),
+        pytest.param("gdb", ITSELF + THREAD.replace("350", "700"), {"descend"}, id="by-gdb"),
+    ],
+)
+def test_pmap_names_the_recursing_function(
+    tool: str, source: str, functions: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    app = compiled(tmp_path, HEAD + source)
+    if tool == "gdb":
+        monkeypatch.setenv("PATH", only_gdb(tmp_path / "bin"))
+    assert leakrun("-q", "-p", "pmap", "--every", "200ms", "-o", tmp_path / "run", app).returncode == 0
+    found = stack_finding(tmp_path / "run")
+    assert found["function"] in functions and found["line"] in marked(tmp_path / "app.c"), found["evidence"]
+    assert any("was stopped" in note["text"] for note in answer(tmp_path / "run")["notes"])
+
+
+def only_gdb(directory: Path) -> str:
+    """A PATH on which there is gdb and no eu-stack."""
+    directory.mkdir()
+    for name in ("gdb", "llvm-symbolizer"):
+        found = shutil.which(name)
+        if found:
+            (directory / name).symlink_to(found)
+    return str(directory)
+
+
+def test_pmap_tells_threads_that_are_left_behind_from_one_deep_stack(tmp_path: Path) -> None:
+    app = compiled(tmp_path, HEAD + LEFT_BEHIND)
+    assert leakrun("-q", "-p", "pmap", "--every", "200ms", "-o", tmp_path / "run", app).returncode == 0
+    found = stack_finding(tmp_path / "run")
+    assert found["function"] == "[stacks of threads]"
+    assert "more stacks than at the start" in found["evidence"][0]
+    assert any("pthread_create" in note["text"] for note in answer(tmp_path / "run")["notes"])
+
+
+def test_pmap_stops_no_thread_whose_stack_does_not_grow(tmp_path: Path) -> None:
+    app = compiled(tmp_path, HEAD + HEAP_ONLY)
+    assert leakrun("-q", "-p", "pmap", "-o", tmp_path / "run", app).returncode == 0
+    samples = [json.loads(path.read_bytes()) for path in (tmp_path / "run" / "raw").glob("stack.*.json")]
+    assert samples and not any("addresses" in each for each in samples)
+
+
+def test_a_stack_has_the_name_of_its_thread(tmp_path: Path) -> None:
+    app = compiled(tmp_path, HEAD + WORKERS)
+    assert leakrun("-q", "-p", "pmap", "--every", "200ms", "-o", tmp_path / "run", app).returncode == 0
+    files = sorted((tmp_path / "run" / "raw").glob("smaps.*"))
+    recording = smaps.read_series((path, None) for path in files)
+    column = recording.snapshots[-1].columns[Metric.STACK_BYTES]
+    held = {recording.table.frames_of(stack_id)[0].signature: amount for stack_id, amount in column.items()}
+    assert smaps.MAIN_STACK in held
+    named = {re.sub(r"\d+", "N", name or ""): amount for name, amount in held.items()}
+    assert 100 << 10 <= named["[stack of shallow, thread N]"] < 300 << 10 <= named["[stack of deep, thread N]"] < 600 << 10
+
+
+def test_memory_is_sampled_ten_times_a_second(tmp_path: Path) -> None:
+    assert leakrun("-q", "-p", "pmap", "-o", tmp_path / "run", "sleep", "8").returncode == 0
+    rows = (tmp_path / "run" / "samples.csv").read_text().splitlines()[1:]
+    times = [float(row.split(",")[0]) for row in rows]
+    assert sum(time > 5 for time in times) > 15  # it takes 30; a busy machine fewer, and a sample each 0.2 s would be 15
 
 
 @needs_valgrind

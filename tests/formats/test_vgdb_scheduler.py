@@ -17,7 +17,7 @@ def read(content: bytes) -> list[vgdb_scheduler.ThreadStack]:
 
 def test_each_thread_has_its_frames_and_the_bytes_in_use() -> None:
     main, deep = read(WHOLE)
-    assert (main.name, deep.name) == ("thread 1", "thread 2")
+    assert (main.name, deep.name) == ("[stack of thread 1]", "[stack of thread 2]")
     assert main.bytes < 4096 < 1_000_000 < deep.bytes
     assert [frame.signature for frame in main.frames if frame.file and frame.file.endswith("thr.c")] == ["main"]
     named = [(frame.signature, frame.file, frame.line) for frame in deep.frames if frame.signature in ("odd", "even")]
@@ -30,7 +30,7 @@ def test_valgrinds_own_stack_is_left_out() -> None:
 
 def test_a_thread_on_another_stack_says_nothing() -> None:
     start, end = WHOLE.split(b"client SP: 0x", 1)
-    assert [thread.name for thread in read(start + b"client SP: 0x7F" + end)] == ["thread 2"]
+    assert [thread.name for thread in read(start + b"client SP: 0x7F" + end)] == ["[stack of thread 2]"]
 
 
 @given(st.integers(0, len(WHOLE)), st.binary(max_size=40), st.integers(0, 2000))
