@@ -76,16 +76,26 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         gc.freeze()  # what was imported until now is not looked through again and again
         gc.enable()
         work = supervise.Work(run.load_log, request.ready, request.load) if request.ready or request.load else None
-        outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
     except LeakrunError:
-        for path in filter(None, (run.path, run.spool)):
-            shutil.rmtree(path)  # nothing ran: there is nothing to lose
+        _discard(run)
         raise
-    _settle(run, plan, outcome)
-    tidy(plan, backend, run)
-    outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
-    journal(outcome, "stopping")
+    with supervise.deaf():
+        try:
+            outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
+        except LeakrunError:
+            _discard(run)
+            raise
+        _settle(run, plan, outcome)
+        tidy(plan, backend, run)
+        outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
+        journal(outcome, "stopping")
     return run, outcome
+
+
+def _discard(run: RunDirectory) -> None:
+    """Nothing ran: there is nothing to lose."""
+    for path in filter(None, (run.path, run.spool)):
+        shutil.rmtree(path)
 
 
 def _settle(run: RunDirectory, plan: LaunchPlan, outcome: Outcome) -> None:
@@ -199,9 +209,10 @@ def finish(run: RunDirectory) -> "Answer":
     """Name what the run recorded while the binaries are at hand, conclude, and close the run directory."""
     from runner import reading
 
-    answer = reading.conclude_run(run, keep_names=True)
-    shutil.rmtree(run.requests, ignore_errors=True)
-    manifest = run.read_manifest()
-    run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
-    reading.write_answer(run, answer)
+    with supervise.deaf():
+        answer = reading.conclude_run(run, keep_names=True)
+        shutil.rmtree(run.requests, ignore_errors=True)
+        manifest = run.read_manifest()
+        run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
+        reading.write_answer(run, answer)
     return answer

@@ -25,7 +25,7 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
     Where the program has ended too, or with `finish`, the outcome is what is there. What is left to do is pipeline.finish().
     Raises LeakrunError(USAGE) where there is nothing to recover.
     """
-    with _alone(run):
+    with _alone(run), supervise.deaf():
         manifest = run.read_manifest()
         _check(run, manifest)
         outcome = outcome_of(manifest)

@@ -19,14 +19,16 @@ _NUMBER = 1  # there is one of it in a run
 class Beside:
     """Starts the sidecar once its gate is open, and sees to its end.
 
-    failure  why it did not work, or no longer does; empty while there is nothing to say
+    failure   why it did not work, or no longer does; empty while there is nothing to say
+    ready_at  seconds since the start when it was found ready; None while it is not
     """
 
     def __init__(self, sidecar: Sidecar | None, family: Family, output: RawOutput, timeline: Timeline) -> None:
         self.failure = ""
+        self.ready_at: float | None = None
         self._sidecar, self._family, self._output, self._timeline = sidecar, family, output, timeline
         self._running: Helper | None = None
-        self._started = self._ready = self._stopping = False
+        self._started = self._stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -43,9 +45,14 @@ class Beside:
         if self._sidecar is not None:
             self._fail("it ended with the leakrun that had started it")
 
+    @property
+    def awaited(self) -> bool:
+        """It is to get ready, and has neither done so nor failed."""
+        return self._sidecar is not None and self.ready_at is None and not self.failed
+
     def due(self, now: float) -> float:
         """When tick() may have something to do."""
-        waits = self._sidecar is not None and not self.failed and not (self._ready and not self._stopping)
+        waits = self._sidecar is not None and not self.failed and (self.ready_at is None or self._stopping)
         return now + _POLL if waits and (self._running is not None or not self._started) else float("inf")
 
     def tick(self, now: float) -> None:
@@ -56,8 +63,12 @@ class Beside:
             self._start(self._sidecar, now)
         elif self._running is not None:
             self._running.check(now)
-            if not self._ready and not self._stopping and self._output.holds(self._name(self._sidecar), self._sidecar.ready):
-                self._ready, self._running.deadline = True, float("inf")
+            if (
+                self.ready_at is None
+                and not self._stopping
+                and self._output.holds(self._name(self._sidecar), self._sidecar.ready)
+            ):
+                self.ready_at, self._running.deadline = now, float("inf")
                 self._timeline.tell(EventKind.NOTE, self._family.main_pid, f"{self._sidecar.name}: ready")
 
     def _start(self, sidecar: Sidecar, now: float) -> None:

@@ -60,6 +60,9 @@ def hold(more: frozenset[signal.Signals] = frozenset()) -> Iterator[Held]:
     # With SIGCHLD ignored the kernel reaps children by itself, and their exit codes are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    for signum in _early:
+        os.kill(os.getpid(), signum)
+    _early.clear()
     ignored = frozenset({int(signal.SIGCHLD)} if former_child is signal.SIG_IGN else set())
     try:
         yield Held(held, frozenset(map(int, former_mask)), ignored)
@@ -68,6 +71,27 @@ def hold(more: frozenset[signal.Signals] = frozenset()) -> Iterator[Held]:
             pass  # a second Ctrl-C that came late must not cut off what is still to be written
         signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         signal.signal(signal.SIGCHLD, former_child if former_child is not None else signal.SIG_DFL)
+
+
+_early: list[int] = []  # what came between deaf() and hold()
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """What asks for the end asks in vain: the end has come, and what it left is being written. Ctrl-\\ still ends leakrun.
+
+    By handlers, which no command that is started meanwhile inherits. hold() within hears what it would have heard.
+    """
+    wanted = [
+        signum for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(signum) is not signal.SIG_IGN
+    ]
+    former = {signum: signal.signal(signum, lambda heard, _: _early.append(heard)) for signum in wanted}
+    try:
+        yield
+    finally:
+        for signum, handler in former.items():
+            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+        _early.clear()
 
 
 def send(pid: int, signum: int, start_ticks: int | None = None) -> bool:

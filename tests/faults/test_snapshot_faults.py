@@ -1,0 +1,82 @@
+"""Snapshots by signal: none may end the program, whatever it does, and what did not arrive is said."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.leakrun_command import COMMAND, answer, leakrun
+
+
+def events(run: Path, kind: str) -> list[dict[str, Any]]:
+    timeline = json.loads((run / "manifest.json").read_text())["timeline"]
+    return [each for each in timeline if each["kind"] == kind]
+
+
+def test_a_program_that_is_replaced_by_exec_again_and_again_survives(leaker: Path, tmp_path: Path) -> None:
+    ran = leakrun("-p", "heapprofile", "--every", "10ms", "-o", tmp_path / "run", leaker, "reexec", "3", "60")
+    assert ran.returncode == 0, ran.stderr
+    said = answer(tmp_path / "run")
+    assert len(events(tmp_path / "run", "snapshot")) >= 8
+    assert said["findings"][0]["function"] == "leaks", said["reasons"]
+
+
+def test_a_signal_that_leakrun_inherited_ignored_and_blocked_still_makes_snapshots(leaker: Path, tmp_path: Path) -> None:
+    def spoil() -> None:
+        signal.signal(signal.SIGURG, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
+
+    words = [*COMMAND, "-q", "-p", "heapprofile", "--every", "200ms", "-o", str(tmp_path / "run"), str(leaker), "work", "3"]
+    assert subprocess.run(words, preexec_fn=spoil, timeout=60, check=False).returncode == 0
+    assert len(events(tmp_path / "run", "snapshot")) >= 8 and not events(tmp_path / "run", "miss")
+
+
+def test_a_target_that_takes_the_signal_for_itself_is_never_clean(leaker: Path, tmp_path: Path) -> None:
+    ran = leakrun("-p", "heapprofile", "--every", "300ms", "-o", tmp_path / "run", leaker, "own-handler", "12")
+    assert ran.returncode == 0 and ran.stdout == "heard 1\n", ran.stderr
+    said = answer(tmp_path / "run")
+    assert events(tmp_path / "run", "miss")
+    assert said["verdict"] not in ("clean", "growing")
+    assert any("came to nothing" in note["text"] for note in said["notes"]), said
+
+
+def test_four_threads_that_allocate_while_signals_come_every_5_ms(start: Any, leaker: Path) -> None:
+    run = start("-p", "heapprofile", "--every", "200ms", leaker, "threads", "6")
+    run.wait_until(lambda: (run.directory / "manifest.json").exists() and len(run.files()) >= 2)
+    ended = threading.Event()
+
+    def pester() -> None:
+        target = run.target
+        while not ended.wait(0.005):
+            try:
+                os.kill(target, signal.SIGURG)
+            except ProcessLookupError:
+                return
+
+    thread = threading.Thread(target=pester)
+    thread.start()
+    code = run.process.wait(120)
+    ended.set()
+    thread.join()
+    assert code == 0
+    said = answer(run.directory)
+    assert len(run.files()) >= 8
+    assert said["findings"][0]["function"] == "leaks", said["reasons"]
+
+
+def test_term_again_and_again_during_massifs_final_write(start: Any, leaker: Path) -> None:
+    run = start("-p", "massif", "--set", "depth=100", leaker, "work", "600")
+    run.wait_for_state("running")
+    time.sleep(4)
+    while run.process.poll() is None:
+        run.process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+    said = answer(run.directory)
+    assert said["run"]["complete"] and said["run"]["exit"]["signal"] == "SIGTERM"
+    assert list((run.directory / "raw").glob("massif.*.out"))
+    named = [each["function"] for each in [*said["findings"], *said["notes"]] if each.get("bytes")]
+    assert "leaks" in named
