@@ -94,7 +94,12 @@ def manifest_of(
         "leakrun": __version__,
         "profile": profile.name,
         "backend": profile.backend,
-        "tool": {"name": tool.name, "path": str(tool.path) if tool.path else None, "version": list(tool.version)},
+        "tool": {
+            "name": tool.name,
+            "path": str(tool.path) if tool.path else None,
+            "version": list(tool.version),
+            "limits": list(tool.limits),
+        },
         "command": hide.words(command),
         "argv": hide.words(plan.argv),
         "environment": {name: hide.value(name, value) for name, value in plan.env.items()},

@@ -13,7 +13,7 @@ from runner import analysis, backends, formats, mappings, profile, rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import samples
 from runner.manifest import Manifest, Redaction, outcome_of
-from runner.model import Answer, Mapping, Recording, check_valid
+from runner.model import Answer, FindingKind, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, ProcessOutcome, called
 from runner.profile import Profile
 from runner.quantities import format_signal
@@ -77,13 +77,10 @@ def evidence_of(
 def evidence_of_run(
     run: RunDirectory, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
 ) -> Evidence:
-    """What a run recorded: of all its processes, or of those that `children` says. Raises LeakrunError(USAGE) for a hunt."""
+    """What a run recorded: of all its processes, or of those that `children` says. Of a hunt that is its main step."""
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
-        first = next(iter(rundir.steps_of(run, manifest)), run)
-        raise LeakrunError(
-            ErrorKind.USAGE, f"{run.id} is a hunt, of {len(manifest['steps'])} runs", f"name one of them: {first.path}"
-        )
+        return evidence_of_run(main_step(run, manifest), warmup=warmup, children=children, search=search)
     outcome = _outcome(manifest)
     chosen, recordings, _ = _read_run(run, outcome, search)
     heard = _heard(recordings, outcome, manifest, children)
@@ -91,6 +88,19 @@ def evidence_of_run(
     if not heard:
         nothing = _why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
     return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
+
+
+def main_step(hunt: RunDirectory, manifest: Manifest) -> RunDirectory:
+    """The first run of a hunt that names what grows on the heap. Raises LeakrunError(USAGE) where it came to none."""
+    steps = rundir.steps_of(hunt, manifest)
+    for step in steps:
+        chosen = profile.load(str(step.profile), backends.options_for)
+        backend = backends.get(chosen.backend)
+        if backend.sites and FindingKind.GROWING in backend.seen_with(chosen.options):
+            return step
+    if not steps:
+        raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run yet", f"leakrun show {hunt.id}")
+    return steps[-1]
 
 
 def is_file(name: str) -> bool:
@@ -256,7 +266,7 @@ def _unrecorded(
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
     brief = len(silent) - len(long)
-    limits = [f"{brief} processes that ran briefly left no recording"] if brief else []
+    limits = [*manifest["tool"].get("limits", ()), *([f"{brief} processes that ran briefly left no recording"] if brief else [])]
     missed = [event.text for event in outcome.timeline if event.kind is EventKind.MISS]
     if missed:
         limits.append(f"{len(missed)} snapshot{'' if len(missed) == 1 else 's'} came to nothing; the last: {missed[-1]}")

@@ -37,16 +37,23 @@ def _ldconfig() -> str:
     return ""
 
 
-def preloaded(target: Target, library: Path | None) -> str:
-    """LD_PRELOAD with the library first. Raises LeakrunError(UNMEASURED) where it can't be loaded into that program."""
-    refusal = _refusal(target, library)
+OTHER_LIBRARY = "name another with --set library=PATH"
+
+
+def preloaded(target: Target, library: Path | None, other: str = OTHER_LIBRARY) -> str:
+    """LD_PRELOAD with the library first. `other` says how to come by another library than this one.
+
+    Raises LeakrunError(UNMEASURED) where it can't be loaded into that program.
+    """
+    refusal = _refusal(target, library, other)
     if refusal:
         raise LeakrunError(ErrorKind.UNMEASURED, *refusal)
     return ":".join(filter(None, (str(library), target.preload)))
 
 
-def _refusal(target: Target, library: Path | None) -> tuple[str, str] | None:
+def _refusal(target: Target, library: Path | None, other: str) -> tuple[str, str] | None:
     """What is wrong and what to do; None where nothing is."""
+    replaceable = other == OTHER_LIBRARY
     program, elf, name = target.argv[0], target.elf, library.name if library else "a library"
     if target.setuid:
         return (
@@ -56,12 +63,12 @@ def _refusal(target: Target, library: Path | None) -> tuple[str, str] | None:
     if elf and elf.static:
         return (
             f"{program} is statically linked: {name} can't be preloaded into it",
-            "link it dynamically (without -static) for measuring, or with the library itself",
+            "link it dynamically (without -static) for measuring" + (", or with the library itself" if replaceable else ""),
         )
     if elf and elf.bits == 32:
         return (
             f"{program} is a 32-bit program: the 64-bit {library} can't be preloaded into it",
-            "build it for 64 bits, or name a 32-bit library with --set library=PATH",
+            "build it for 64 bits, or use --profile memcheck" + (f"; or {other}" if replaceable else ""),
         )
     if elf and "musl" in (elf.interpreter or ""):
         return (
@@ -71,6 +78,6 @@ def _refusal(target: Target, library: Path | None) -> tuple[str, str] | None:
     if re.search(r"[\s:]", str(library)):
         return (
             f"the path of {library} has a space or a colon in it: LD_PRELOAD can't hold it",
-            "name another with --set library=PATH, a symbolic link for one",
+            f"{other}, without them",
         )
     return None

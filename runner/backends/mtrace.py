@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
 
 SOURCE = Path(__file__).with_name("_mtrace_shim.c")
 SPLIT = (2, 34)  # of glibc: from here on tracing is in a library of its own
+OTHER_PLACE = "set XDG_CACHE_HOME, where the shim is built, to another directory"
 DEBUG_LIBRARY = "libc_malloc_debug.so.0"
 DIRECTORIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib", "/lib")
 LOG = re.compile(r"mtrace\.(\d+)\.(\d+)\.log")
@@ -60,11 +61,11 @@ class Mtrace(Backend):
                 f"mtrace has no command line for {profile.args[0]!r}: it is loaded into the program",
                 "leave out `args` and --tool-arg",
             )
-        _refuse_what_cannot_be_preloaded(target, tool)
         tracing = DEBUG_LIBRARY if tool.version >= SPLIT else ""
+        behind = ":".join(filter(None, (tracing, target.preload)))
         env: dict[str, str | None] = dict(profile.env)
         # The shim comes first: it takes muntrace()'s place.
-        env["LD_PRELOAD"] = ":".join(filter(None, (str(tool.path), tracing, target.preload)))
+        env["LD_PRELOAD"] = _preload.preloaded(target._replace(preload=behind), tool.path, OTHER_PLACE)
         env["LEAKRUN_MTRACE"] = str(out)
         return LaunchPlan(
             argv=target.argv,
@@ -131,25 +132,3 @@ def _has_debug_library() -> bool:
     if any(Path(directory, DEBUG_LIBRARY).exists() for directory in DIRECTORIES):
         return True
     return next(_preload.libraries(DEBUG_LIBRARY), None) is not None
-
-
-def _refuse_what_cannot_be_preloaded(target: Target, tool: ToolStatus) -> None:
-    name, elf = target.argv[0], target.elf
-    if target.setuid:
-        message = f"{name} is setuid, setgid or has capabilities: the loader ignores a preload there"
-        hint = "measure a copy of it without those bits"
-    elif elf and elf.static:
-        message = f"{name} is statically linked: mtrace can't be loaded into it"
-        hint = "link it dynamically (without -static) for measuring"
-    elif elf and elf.bits == 32:
-        message = f"{name} is a 32-bit program: the 64-bit {tool.path} can't be loaded into it"
-        hint = "build it for 64 bits, or use --profile memcheck"
-    elif elf and "musl" in (elf.interpreter or ""):
-        message = f"{name} is linked with musl, which has no mtrace"
-        hint = "build it against glibc, or use --profile memcheck"
-    elif re.search(r"[\s:]", str(tool.path)):
-        message = f"the path of {tool.path} has a space or a colon in it: LD_PRELOAD can't hold it"
-        hint = "set XDG_CACHE_HOME to a directory without"
-    else:
-        return
-    raise LeakrunError(ErrorKind.UNMEASURED, message, hint)

@@ -39,3 +39,16 @@ def test_a_program_that_allocates_nothing_at_all_is_not_called_clean(tmp_path: P
     said = answer(tmp_path / "run")
     assert said["verdict"] == "inconclusive"
     assert "saw no allocation" in said["reasons"][0]
+
+
+def test_what_the_tool_here_can_not_do_is_said_in_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """valgrind without vgdb measures, and takes no snapshots on the way."""
+    app = built(tmp_path, "int main(void) { char *kept = malloc(50000); kept[0] = 1; usleep(100000); return kept[0] - 1; }")
+    (tmp_path / "bin").mkdir()
+    for each in Path(shutil.which("valgrind") or "/usr/bin/valgrind").parent.iterdir():
+        if each.name != "vgdb":
+            (tmp_path / "bin" / each.name).symlink_to(each)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
+    said = answer(tmp_path / "run")
+    assert any(note["kind"] == "limit" and "vgdb is missing" in note["text"] for note in said["notes"])
