@@ -31,8 +31,10 @@ _MADS = 3.0
 _STRAIGHT = 0.6  # of the way up and down, what is left as rise
 _LARGEST_STEP = 0.6  # of the rise
 _SECOND_HALF = 0.5
-_SLOWER = 0.75  # the second half's rise, in units of the first's: a cache that fills by chance may fall below
-_STRETCH = 0.4  # of the window: how far the levels that are compared lie apart
+_QUARTERS = (0.1, 0.37, 0.63, 0.9)  # of the window: between these the pace is measured, three times
+_SLOWER = 0.85  # each pace, in units of the one before: a busy machine slows a program down once, a filling cache ever more
+_SLOW = 0.65  # the last pace, in units of the first
+_STRETCH = 0.27  # of the window: from one of these places to the next
 _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
 _APART = 0.25  # of the usual distance: of few snapshots one that follows closer tells nothing of its own
 _UNSEEN = 0.25  # of the time between two snapshots, at most
@@ -190,27 +192,31 @@ class _Rows:
         The steps' own spread (von Neumann 1941, from their successive differences, so that a slow change of pace counts
         nothing) says by how much two stretches may differ.
         """
-        (start, middle, end), (begun, between, ended) = self._levels(), self._moments()
-        first, second = (middle - start) / (between - begun), (end - middle) / (ended - between)
+        levels, moments = zip(*(self._around(place) for place in _QUARTERS), strict=True)
+        if len(set(moments)) < len(moments):
+            return np.zeros(len(self.rows), dtype=bool)  # too few points to tell one pace from the next
+        first, second, third = ((b - a) / (u - t) for a, b, t, u in zip(levels, levels[1:], moments, moments[1:], strict=False))
         pace = self.steps / np.diff(self.times)
         chance = np.sqrt((np.diff(pace, axis=1) ** 2).mean(axis=1) / (_STRETCH * len(self.times)))
         certain = 2.0 if len(self.times) >= _MANY_POINTS else 3.0  # of few steps the spread itself is uncertain
-        return np.asarray((second < _SLOWER * first) & (first - second >= certain * chance))
+        ever_slower = (second < _SLOWER * first) & (third < _SLOWER * second) & (third < _SLOW * first)
+        return np.asarray(ever_slower & (first - third >= certain * chance))
+
+    def _around(self, where: float) -> tuple[Floats, float]:
+        """The mean level, and the mean time, of the points around a place (0 to 1) in the window."""
+        away = np.abs((self.times - self.times[0]) / (self.times[-1] - self.times[0]) - where)
+        near = away <= max(0.1, float(away.min()))
+        return self.rows[:, near].mean(axis=1), float(self.times[near].mean())
 
     def _levels(self) -> tuple[Floats, Floats, Floats]:
         """The means of a fifth of the time at the start, in the middle and at the end."""
-        begin, middle, end = self._fifths()
-        return self.rows[:, begin].mean(axis=1), self.rows[:, middle].mean(axis=1), self.rows[:, end].mean(axis=1)
-
-    def _moments(self) -> tuple[float, float, float]:
-        """The times of these levels."""
-        begin, middle, end = (float(self.times[fifth].mean()) for fifth in self._fifths())
-        return begin, middle, end
-
-    def _fifths(self) -> tuple[Flags, Flags, Flags]:
         place = (self.times - self.times[0]) / (self.times[-1] - self.times[0])
         middle = np.abs(place - 0.5)
-        return place <= 0.2, middle <= max(0.1, middle.min()), place >= 0.8
+        return (
+            self.rows[:, place <= 0.2].mean(axis=1),
+            self.rows[:, middle <= max(0.1, middle.min())].mean(axis=1),
+            self.rows[:, place >= 0.8].mean(axis=1),
+        )
 
     def _goes_on(self) -> Flags:
         """It has not rested at the end for longer than it did between its rises."""
