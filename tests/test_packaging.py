@@ -55,6 +55,15 @@ def test_the_wheel_holds_the_package_the_profiles_and_the_typing_marker(wheel: P
     assert sources <= names
 
 
+def test_the_wheel_holds_the_report_page_and_not_what_it_is_made_from(wheel: Path) -> None:
+    page = "runner/reports/page/"
+    held = {name.removeprefix(page) for name in zipfile.ZipFile(wheel).namelist() if name.startswith(page)}
+    assert not {name for name in held if name.startswith(("src/", "node_modules/", "package"))}
+    if not (ROOT / page / "bundle" / "page.js").is_file():
+        pytest.skip("the page's script could not be built here: `make setup` says why")
+    assert {"bundle/page.js", "bundle/page.css", "bundle/licences.txt"} <= held
+
+
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     version = wheel.name.split("-")[1]

@@ -73,7 +73,7 @@ def written(runs: Path, *what: object) -> Path:
     """The page of these runs, beside them."""
     if not IS_BUILT:
         pytest.skip("the page's script is not built: `make setup` builds it")
-    file = runs / f"{'-'.join(str(word).replace('/', '_') for word in what)}.html"
+    file = runs / f"{hash(what):x}.html"
     ran = leakrun("report", *what, "-f", "html", "-o", file, "--runs-dir", runs)
     assert ran.returncode == 0, ran.stderr
     return file

@@ -16,7 +16,7 @@ from runner.formats.writers.sheet import UNLISTED
 from runner.model import Column, Frame, Metric, Recording, Snapshot
 
 METRICS = (Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS)
-CELLS = 400_000  # amounts of one metric: about 2 MB where all of them change
+CELLS = 600_000  # amounts of one metric: 7 MB where all of them change from one snapshot to the next
 FEWEST_MOMENTS = 24
 MOST_STACKS = 200_000
 _FRAME_CELLS = 3_000_000  # frames of all the stacks that are kept

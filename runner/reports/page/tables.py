@@ -25,7 +25,10 @@ class Tables:
 
     def string(self, text: str | None) -> int:
         """The number of a text. What does not show, or turns the direction of writing, is escaped visibly."""
-        return self._strings.setdefault(plain(text), len(self._strings)) if text else 0
+        if not text:
+            return 0
+        shown = text if text.isascii() and text.isprintable() else plain(text)
+        return self._strings.setdefault(shown, len(self._strings))
 
     def texts(self) -> list[str]:
         """All strings, by number."""

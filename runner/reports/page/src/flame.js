@@ -158,7 +158,7 @@ export class Flame {
     for (let box = this.tree.parent[this.zoomed], last = this.zoomed; last; last = box, box = this.tree.parent[box]) this._paint(paint, box, 0, width, true);
     for (const box of boxes) this._paint(paint, box, (this.tree.x[box] - this.tree.x[this.zoomed]) * this.scale, this.tree.total[box] * this.scale, false);
     if (document.activeElement === canvas) this._outline(paint, this.focus);
-    this.drawn = performance.now();
+    this.first ||= performance.now(); // since the page was asked for
   }
 
   top(box) {
