@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner import rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest
 from runner.rundir import RunDirectory
 from runner.supervise import proc, requests
 from runner.supervise.requests import Taken
+from runner.supervise.signals import send
 
 ENDED = ("complete", "incomplete")
 _POLL = 0.02  # seconds
@@ -70,7 +73,12 @@ def stop(run: RunDirectory) -> Manifest:
 
     Raises LeakrunError(USAGE) where the run is not running.
     """
-    _asked(run, requests.STOP)
+    manifest = run.read_manifest()
+    if rundir.is_hunt(manifest):  # it has no run of its own to ask; the one in progress is ended with it
+        supervisor = _reachable(run, manifest)
+        send(supervisor.pid, signal.SIGTERM, supervisor.start_ticks)
+    else:
+        _asked(run, requests.STOP)
     while True:
         manifest = run.read_manifest()
         if manifest["state"] in ENDED:
@@ -84,6 +92,8 @@ def _asked(run: RunDirectory, ask: str) -> dict[str, Any] | None:
     """Put a request, and wait for its answer; None when the run ended without one."""
     manifest = run.read_manifest()
     supervisor = _reachable(run, manifest)
+    if rundir.is_hunt(manifest):
+        raise LeakrunError(ErrorKind.USAGE, f"{run.id} is a hunt: it takes its snapshots by itself", f"name one of {run.steps}")
     identity = f"{os.getpid()}-{os.urandom(4).hex()}"
     request, answer = (run.requests / f"{identity}{ending}" for ending in (requests.ASK, requests.ANSWER))
     try:

@@ -13,7 +13,7 @@ from runner import analysis, backends, formats, mappings, profile, rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import samples
 from runner.manifest import Manifest, Redaction, outcome_of
-from runner.model import Answer, FindingKind, Mapping, Recording, check_valid
+from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, ProcessOutcome, called
 from runner.profile import Profile
 from runner.quantities import format_signal
@@ -80,7 +80,7 @@ def evidence_of_run(
     """What a run recorded: of all its processes, or of those that `children` says. Of a hunt that is its main step."""
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
-        return evidence_of_run(main_step(run, manifest), warmup=warmup, children=children, search=search)
+        return evidence_of_run(rundir.main_step(run, manifest), warmup=warmup, children=children, search=search)
     outcome = _outcome(manifest)
     chosen, recordings, _ = _read_run(run, outcome, search)
     heard = _heard(recordings, outcome, manifest, children)
@@ -88,19 +88,6 @@ def evidence_of_run(
     if not heard:
         nothing = _why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
     return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
-
-
-def main_step(hunt: RunDirectory, manifest: Manifest) -> RunDirectory:
-    """The first run of a hunt that names what grows on the heap. Raises LeakrunError(USAGE) where it came to none."""
-    steps = rundir.steps_of(hunt, manifest)
-    for step in steps:
-        chosen = profile.load(str(step.profile), backends.options_for)
-        backend = backends.get(chosen.backend)
-        if backend.sites and FindingKind.GROWING in backend.seen_with(chosen.options):
-            return step
-    if not steps:
-        raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run yet", f"leakrun show {hunt.id}")
-    return steps[-1]
 
 
 def is_file(name: str) -> bool:

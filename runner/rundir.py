@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import SCHEMA, STATES, Manifest, manifest_of, outcome_of
 
-__all__ = ["RunDirectory", "find", "is_hunt", "manifest_of", "outcome_of", "runs", "steps_of", "write_atomically"]
+__all__ = ["RunDirectory", "find", "is_hunt", "main_step", "manifest_of", "outcome_of", "runs", "steps_of", "write_atomically"]
 
 _SCHEMA_PATTERN = re.compile(r"leakrun\.manifest/(\d+)")
 _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
@@ -309,6 +309,15 @@ def steps_of(hunt: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
         return [RunDirectory(hunt.path / str(step["directory"])) for step in manifest["steps"]]
     except (TypeError, KeyError) as error:
         raise hunt.damaged(f"its steps are unknown ({error})") from None
+
+
+def main_step(hunt: RunDirectory, manifest: Manifest) -> RunDirectory:
+    """The first run of a hunt that names what grows on the heap, else its last. Raises LeakrunError(USAGE) before the first."""
+    runs_of_it = steps_of(hunt, manifest)
+    if not runs_of_it:
+        raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run that has ended yet", f"leakrun show {hunt.id}")
+    entries = zip(manifest["steps"], runs_of_it, strict=True)
+    return next((run for step, run in entries if step.get("names_code") and "growing" in step.get("sees", ())), runs_of_it[-1])
 
 
 def find(reference: str, runs_dir: Path) -> RunDirectory:

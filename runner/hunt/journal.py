@@ -18,7 +18,8 @@ from runner.supervise import proc
 class Journal:
     """What is written down as the hunt goes on.
 
-    steps    a mapping each: number, profile, backend, directory (below the hunt's), seconds, slower, verdict
+    steps    a mapping each: number, profile, backend, sees (kinds), names_code, directory (below the hunt's), seconds,
+             stopped_by, slower (times, against plain; None where a clock ended either), verdict
     skipped  a mapping each: profile, why
     left     what was not done, a sentence each
     plain    how the program ended when nothing slowed it
@@ -40,6 +41,8 @@ class Journal:
                 "number": len(self.steps) + 1,
                 "profile": candidate.profile.name,
                 "backend": candidate.backend.name,
+                "sees": sorted(candidate.sees),
+                "names_code": candidate.backend.sites,
                 "directory": str(step.path.relative_to(self._run.path)),
                 "seconds": outcome.seconds,
                 "stopped_by": outcome.stopped_by,

@@ -1,0 +1,208 @@
+"""Several runs of one program as one answer."""
+
+from typing import Any
+
+import pytest
+
+from runner.analysis.agreement import Agreed, agree
+from runner.analysis.repeats import without_repeats
+from runner.analysis.witnesses import Witness
+from runner.model import Answer, AnswerFrame, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
+from tests.analysis.recordings import MAIN, MALLOC, code, losing
+
+LOST, GROWING, SUSPECT = FindingKind.LOST, FindingKind.GROWING, FindingKind.SUSPECT
+MAPPING, STACK = FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH
+
+
+def frame(function: str) -> AnswerFrame:
+    return AnswerFrame(function, function, "/src/a.c", 1, None, None, False)
+
+
+def finding(
+    kind: FindingKind,
+    function: str | None = "put",
+    line: int | None = 7,
+    size: int = 100_000,
+    file: str | None = "/src/cache.c",
+    **more: Any,
+) -> Finding:
+    rate = None if kind in (LOST, SUSPECT) else Rate(1000.0, "bytes/s")
+    values = {"blocks": 100, "stack": [], "confidence": 0.9, "module": None, **more}
+    return Finding(
+        rank=1,
+        kind=kind,
+        function=function,
+        signature=function,
+        file=file,
+        line=line,
+        bytes=size,
+        bytes_per_second=None if rate is None else 1000.0,
+        rate=rate,
+        share=1.0,
+        evidence=["figures"],
+        pids=[1],
+        **values,
+    )
+
+
+def witness(name: str, sees: set[FindingKind], *findings: Finding, doubts: tuple[str, ...] = (), **more: Any) -> Witness:
+    kinds = {each.kind for each in findings}
+    verdict = Verdict.LEAKING if LOST in kinds else Verdict.GROWING if kinds else Verdict.CLEAN
+    notes = more.pop("notes", [])
+    return Witness(name, frozenset(sees), Answer(verdict, ["a reason"], list(findings), doubts=list(doubts), notes=notes), **more)
+
+
+def massif(*findings: Finding, **more: Any) -> Witness:
+    return witness("massif", {GROWING}, *findings, **more)
+
+
+def heapprofile(*findings: Finding, **more: Any) -> Witness:
+    return witness("heapprofile", {GROWING}, *findings, **more)
+
+
+def memcheck(*findings: Finding, **more: Any) -> Witness:
+    return witness("memcheck", {LOST, SUSPECT}, *findings, **more)
+
+
+def pmap(*findings: Finding, **more: Any) -> Witness:
+    return witness("pmap", {MAPPING, STACK}, *findings, sites=False, **more)
+
+
+def sites(agreed: Agreed) -> list[tuple[str, str | None, int | None]]:
+    return [(each.kind.value, each.function, each.line) for each in agreed.answer.findings]
+
+
+def test_what_one_tool_calls_lost_and_another_growing_is_lost_and_keeps_both_figures() -> None:
+    agreed = agree([heapprofile(finding(GROWING, size=900_000)), massif(finding(GROWING)), memcheck(finding(LOST, size=400_000))])
+    assert agreed.answer.verdict is Verdict.LEAKING
+    (first,) = agreed.answer.findings
+    assert (first.kind, first.bytes, first.bytes_per_second) == (LOST, 400_000, 1000.0)
+    assert first.evidence[0] == (
+        "3 of 3 tools name put cache.c:7: heapprofile, massif and memcheck; heapprofile and massif cannot see lost, "
+        "memcheck cannot see growth"
+    )
+    assert first.confidence == 0.99
+
+
+def test_tools_that_spell_and_blame_a_little_differently_speak_of_one_site() -> None:
+    one = finding(GROWING, "app::Cache<int, app::Page>::put", 21, file="/build/src/cache.cpp")
+    other = finding(LOST, "put", 23, file="cache.cpp")
+    assert len(agree([heapprofile(one), memcheck(other)]).answer.findings) == 1
+
+
+def test_two_lines_that_one_tool_tells_apart_are_two_sites() -> None:
+    lost = memcheck(finding(LOST, line=10), finding(LOST, line=12, size=5))
+    agreed = agree([massif(finding(GROWING, line=12, size=900_000)), lost])
+    assert sites(agreed) == [("lost", "put", 12), ("lost", "put", 10)]
+
+
+def test_lines_of_one_function_that_lie_apart_are_two_sites() -> None:
+    agreed = agree([heapprofile(finding(GROWING, line=10)), memcheck(finding(LOST, line=40))])
+    assert len(agreed.answer.findings) == 2
+
+
+def test_growth_that_another_tool_judged_and_did_not_see_is_disputed() -> None:
+    agreed = agree([heapprofile(finding(GROWING)), massif()])
+    assert agreed.answer.verdict is Verdict.INCONCLUSIVE
+    assert not agreed.answer.findings
+    assert [note.kind for note in agreed.answer.notes] == ["disputed"]
+    assert agreed.answer.reasons == ["heapprofile saw put cache.c:7 grow by 100 kB, massif did not: run it longer"]
+
+
+def test_a_tool_that_could_not_judge_disputes_nothing() -> None:
+    agreed = agree([heapprofile(finding(GROWING)), massif(doubts=("growth can't be judged: only 2 snapshots",))])
+    assert agreed.answer.verdict is Verdict.GROWING
+    assert agreed.unconfirmed == [GROWING]
+
+
+def test_a_tool_that_saw_the_site_level_off_disputes_it_whatever_else_it_doubts() -> None:
+    level = Note("plateau", "put has levelled off", "put", "/src/cache.c", 7, 100)
+    other = massif(doubts=("get cache.c:9 rose to 8 kB and may yet level off: run it twice as long",), notes=[level])
+    assert not agree([heapprofile(finding(GROWING)), other]).answer.findings
+
+
+def test_what_is_lost_needs_no_second_tool() -> None:
+    agreed = agree([massif(), memcheck(finding(LOST))])
+    assert sites(agreed) == [("lost", "put", 7)]
+    assert agreed.unconfirmed == []
+
+
+def test_a_name_that_one_tool_lost_is_found_on_the_stack_of_the_other() -> None:
+    whole = finding(GROWING, "make", 3, stack=[frame("malloc"), frame("make"), frame("handle"), frame("main")])
+    agreed = agree(
+        [heapprofile(whole), massif(finding(GROWING, "handle", 40, stack=[frame("handle"), frame("main")], size=5000))]
+    )
+    assert sites(agreed) == [("growing", "make", 3)]
+
+
+def test_doubts_of_growth_leave_what_was_lost_as_it_is() -> None:
+    doubtful = memcheck(doubts=("growth can't be judged: only 1 snapshot of the 8 that are needed: run it longer",))
+    agreed = agree([massif(), doubtful], frozenset({LOST, GROWING}))
+    assert agreed.answer.verdict is Verdict.CLEAN
+    assert agreed.open == frozenset()
+
+
+def test_a_doubt_of_one_mapping_says_nothing_of_stacks() -> None:
+    agreed = agree([pmap(doubts=("[heap] rose to 90 kB and may yet level off: run it twice as long",))])
+    assert agreed.open == {MAPPING}
+
+
+def test_clean_needs_an_answer_to_each_question() -> None:
+    agreed = agree([massif()], frozenset({LOST, GROWING}))
+    assert agreed.answer.verdict is Verdict.INCONCLUSIVE
+    assert agreed.answer.reasons == ["no tool was asked about lost memory"]
+    assert agreed.open == {LOST}
+
+
+@pytest.mark.parametrize("kind", [MAPPING, STACK])
+def test_what_the_kernel_sees_grow_stands_until_a_tool_that_names_code_has_judged(kind: FindingKind) -> None:
+    seen = pmap(finding(kind, "[anonymous mappings]", None, file=None))
+    agreed = agree([seen, massif(), memcheck()])
+    assert agreed.answer.verdict is Verdict.GROWING
+    assert agreed.unnamed == {kind}
+    judged = agree([seen, massif(), memcheck(), witness("massif-pages", {MAPPING, STACK})])
+    assert judged.answer.verdict is Verdict.CLEAN
+    assert [note.kind for note in judged.answer.notes] == ["fragmentation"]
+
+
+def test_what_grows_by_name_explains_what_the_kernel_sees() -> None:
+    agreed = agree([pmap(finding(MAPPING, "[heap]", None, 120_000, None)), massif(finding(GROWING)), memcheck()])
+    assert sites(agreed) == [("growing", "put", 7)]
+    assert agreed.unnamed == frozenset()
+    assert "the kernel sees [heap] grow by 120 kB" in agreed.answer.findings[0].evidence
+
+
+def test_interior_pointers_to_what_does_not_grow_are_a_note() -> None:
+    agreed = agree([massif(), memcheck(finding(SUSPECT))])
+    assert agreed.answer.verdict is Verdict.CLEAN
+    assert [note.kind for note in agreed.answer.notes] == ["possibly-lost"]
+    assert agree([memcheck(finding(SUSPECT))]).answer.verdict is Verdict.LEAKING
+
+
+def test_what_costs_most_comes_first_and_a_lost_block_last() -> None:
+    once = finding(LOST, "init", 3, 1_000_000, blocks=1)
+    agreed = agree([heapprofile(finding(GROWING, size=5000)), memcheck(once, finding(LOST, "get", 50, 9000))])
+    assert [each.function for each in agreed.answer.findings] == ["get", "put", "init"]
+    assert [each.rank for each in agreed.answer.findings] == [1, 2, 3]
+
+
+def test_nothing_at_all_is_inconclusive() -> None:
+    assert agree([]).answer.verdict is Verdict.INCONCLUSIVE
+
+
+def test_reports_of_one_process_that_list_a_leak_again_count_it_once() -> None:
+    stack, other = (MALLOC, code("put", 7), MAIN), (MALLOC, code("get", 9), MAIN)
+    early = losing((LossKind.DEFINITE, 100, 1, stack), (LossKind.DEFINITE, 50, 1, other))
+    late = losing((LossKind.DEFINITE, 300, 3, stack))
+    elsewhere = losing((LossKind.DEFINITE, 100, 1, stack), pid=2)
+    without_repeats([early, late, elsewhere])
+    assert [loss.bytes for loss in early.losses] == [50]
+    assert [loss.bytes for loss in late.losses] == [300]
+    assert [loss.bytes for loss in elsewhere.losses] == [100]
+
+
+def test_reports_without_a_pid_are_left_as_they_are() -> None:
+    report = losing((LossKind.DEFINITE, 100, 1, (Frame("put"), MAIN)), (LossKind.DEFINITE, 100, 1, (Frame("put"), MAIN)))
+    report.pid = None
+    without_repeats([report, report])
+    assert len(report.losses) == 2

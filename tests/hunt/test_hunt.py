@@ -1,0 +1,224 @@
+"""`leakrun hunt` as its users call it, on real programs under real tools."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.examples_truth import all_examples, build
+from tests.leakrun_command import COMMAND, answer, leakrun
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed"),
+]
+EXAMPLES = {example.name: example for example in all_examples()}
+
+SERVER = r"""
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+static char **kept;
+static int count;
+static void keep(const char *text) {
+    kept = realloc(kept, (size_t)(count + 1) * sizeof *kept);
+    kept[count] = malloc(2000);
+    strcpy(kept[count++], text);
+}
+static volatile sig_atomic_t ending;
+static void end(int signum) { ending = signum; }
+int main(int argc, char **argv) {
+    struct sigaction action = {.sa_handler = end};
+    sigaction(SIGTERM, &action, NULL);
+    int s = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[argc - 1]))};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(s, (struct sockaddr *)&at, sizeof at) || listen(s, 8)) return 5;
+    while (!ending) {
+        int c = accept(s, NULL, NULL);
+        if (c < 0) continue;
+        char text[16] = "";
+        while (read(c, text, sizeof text - 1) > 0)
+            for (int i = 0; i < 4; i++) keep(text);
+        close(c);
+    }
+    return 0;
+}
+"""
+CLIENT = """
+import socket, sys, time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+for i in range(int(sys.argv[2])):
+    s.sendall(b"hello")
+    time.sleep(0.01)
+"""
+
+
+def compiled(source: str, directory: Path, name: str = "app") -> Path:
+    (directory / f"{name}.c").write_text(source)
+    subprocess.run(["gcc", "-g", "-o", directory / name, directory / f"{name}.c"], check=True, timeout=60)
+    return directory / name
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def written(directory: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((directory / "answer.json").read_text())
+    return document
+
+
+def profiles(said: dict[str, Any]) -> list[str]:
+    return [step["profile"] for step in said["run"]["steps"]]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A hunt for what a program of a moment loses, and what it said."""
+    directory = tmp_path_factory.mktemp("short")
+    program = build(EXAMPLES["lost_block"], directory)
+    return directory, leakrun("hunt", "-o", directory / "hunt", "--", program)
+
+
+def test_a_small_leak_of_a_short_program_is_found(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    directory, ran = short
+    assert ran.returncode == 0, ran.stderr
+    said = written(directory / "hunt")
+    (expected,) = EXAMPLES["lost_block"].expectations
+    first = said["findings"][0]
+    assert (said["verdict"], first["kind"], first["function"], first["line"]) == ("leaking", "lost", "lost", expected.line)
+    assert (first["bytes"], first["blocks"]) == (expected.bytes, expected.blocks)
+    assert profiles(said)[:2] == ["pmap", "memcheck"]
+    assert said["run"]["backend"] is None
+
+
+def test_it_says_before_that_the_program_is_run_several_times_and_what_each_step_cost(
+    short: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    lines = short[1].stderr.splitlines()
+    assert "several times" in lines[0]
+    assert any("memcheck" in line and "times slower" in line for line in lines)
+
+
+def test_its_steps_are_ordinary_runs(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    directory, _ = short
+    steps = sorted((directory / "hunt" / "steps").iterdir())
+    assert [step.name for step in steps] == ["1-pmap", "2-memcheck"]
+    assert answer(steps[1])["run"]["profile"] == "memcheck"
+
+
+def test_show_check_runs_and_last_take_it_as_one(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    directory, _ = short
+    said, shown = written(directory / "hunt"), answer("hunt", cwd=directory)
+    assert shown == said
+    assert answer("last", "--runs-dir", directory)["run"]["id"] == "hunt"
+    assert leakrun("check", directory / "hunt", "-q").returncode == 1
+    (listed,) = json.loads(leakrun("runs", "--runs-dir", directory, "--json").stdout)["runs"]
+    assert (listed["state"], listed["verdict"], listed["profile"]) == ("complete", "leaking", "hunt")
+
+
+def test_the_exit_codes_are_those_of_a_run(tmp_path: Path, short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    leaky = short[0] / "lost_block"
+    assert leakrun("hunt", "-o", tmp_path / "a", "--error-exitcode", 9, "--", leaky).returncode == 9
+    assert leakrun("hunt", "-q", "-o", tmp_path / "b", "--", "sh", "-c", "exit 7").returncode == 7
+    assert leakrun("hunt", "-o", tmp_path / "c", "--", tmp_path / "nothing").returncode == 127
+    assert not (tmp_path / "c").exists()
+    assert leakrun("hunt", "-o", tmp_path / "b", "--", leaky).returncode == 2
+    assert leakrun("hunt", "--budget", "soon", "--", leaky).returncode == 2
+    assert leakrun("hunt").returncode == 2
+
+
+def test_json_has_stdout_for_itself(tmp_path: Path, short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    ran = leakrun("hunt", "--json", "-q", "-o", tmp_path / "hunt", "--", short[0] / "lost_block")
+    assert json.loads(ran.stdout) == written(tmp_path / "hunt")
+    assert "characters" in ran.stderr  # what the program prints
+
+
+def test_a_short_clean_program_is_clean(tmp_path: Path) -> None:
+    program = build(EXAMPLES["uninitialised"], tmp_path)
+    leakrun("hunt", "-o", tmp_path / "hunt", "--", program)
+    said = written(tmp_path / "hunt")
+    assert (said["verdict"], said["findings"]) == ("clean", [])
+    assert [error["function"] for error in said["errors"]] == ["describe"]
+
+
+def test_two_tools_agree_before_it_is_called_growing(tmp_path: Path) -> None:
+    program = build(EXAMPLES["growing_cache"], tmp_path)
+    leakrun("hunt", "-o", tmp_path / "hunt", "--", program)
+    said = written(tmp_path / "hunt")
+    (expected,) = EXAMPLES["growing_cache"].expectations
+    first = said["findings"][0]
+    assert (said["verdict"], first["function"], first["line"]) == ("growing", expected.function, expected.line)
+    assert "2 of 2 tools name" in first["evidence"][0]
+    assert "memcheck" in profiles(said)
+    grown = leakrun("growth", tmp_path / "hunt", "--json")
+    assert json.loads(grown.stdout)["sites"][0]["function"] == expected.function
+
+
+def test_a_server_under_load_is_up_and_gone_each_time(tmp_path: Path) -> None:
+    program, port = compiled(SERVER, tmp_path), free_port()
+    (tmp_path / "client.py").write_text(CLIENT)
+    load = f"{COMMAND[0]} {tmp_path}/client.py {port} 250"
+    words = ("--ready", f"tcp:{port}", "--load", load, "--", program, port)
+    ran = leakrun("hunt", "-o", tmp_path / "hunt", *words, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    said = written(tmp_path / "hunt")
+    assert said["verdict"] == "growing", ran.stderr
+    assert said["findings"][0]["function"] == "keep"
+    assert len(profiles(said)) >= 3
+
+
+def test_a_tool_that_is_missing_is_left_out_with_a_word(
+    tmp_path: Path, short: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    ran = leakrun("hunt", "-o", tmp_path / "hunt", "--", short[0] / "lost_block", PATH="/nonexistent")
+    said = written(tmp_path / "hunt")
+    assert "memcheck is left out: profile memcheck needs valgrind" in ran.stderr
+    assert "memcheck" in [each["profile"] for each in said["run"]["skipped"]]
+    assert said["verdict"] == "inconclusive"
+    assert "no tool was asked about lost memory" in said["reasons"]
+
+
+@pytest.mark.parametrize("how", ["signal", "stop"])
+def test_a_hunt_that_is_ended_says_what_it_knows(tmp_path: Path, how: str) -> None:
+    program, port = compiled(SERVER, tmp_path), free_port()
+    words = ["hunt", "-o", str(tmp_path / "hunt"), "--ready", f"tcp:{port}", "--", str(program), str(port)]
+    hunting = subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ))
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("hunt/steps/1-pmap/raw/smaps.*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if how == "signal":
+        hunting.send_signal(signal.SIGINT)
+    else:
+        assert leakrun("stop", tmp_path / "hunt").returncode == 0
+    hunting.communicate(timeout=120)
+    said = answer(tmp_path / "hunt")
+    assert profiles(said) == ["pmap"]
+    assert "the hunt was ended before it was sure" in said["doubts"]
+    assert json.loads((tmp_path / "hunt" / "manifest.json").read_text())["state"] == "complete"
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 0.2)
+
+
+def test_several_runs_of_one_program_are_one_answer(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    directory, _ = short
+    step = directory / "hunt" / "steps" / "2-memcheck"
+    said = answer(step, step)
+    assert said["findings"][0]["bytes"] == answer(step)["findings"][0]["bytes"]
+    assert said["run"]["tools"] == ["memcheck"]
