@@ -73,7 +73,12 @@ class Beside:
 
     def _start(self, sidecar: Sidecar, now: float) -> None:
         main = self._family.main
-        if main is None or self._stopping or closed(sidecar.gate, main):
+        if main is None or self._stopping:
+            return
+        why = closed(sidecar.gate, main)
+        if why and now > sidecar.timeout:
+            self._fail(f"{sidecar.name} was never possible: {why}")
+        if why:
             return
         self._started = True
         command = RunCommand(sidecar.argv, sidecar.timeout, sidecar.stdout)
