@@ -113,7 +113,9 @@ class Heaptrack(Backend):
         records = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := RECORD.fullmatch(path.name))]
         records.sort(key=lambda each: (each[0] != outcome.pid, each[0], -each[1]))
         latest = {pid: number for pid, number, _ in reversed(records)}
-        recordings = [_read(path, pid, number == latest[pid], outcome) for pid, number, path in records]
+        # What a fork had done before its exec is not worth a word where that was not enough to be written.
+        worth = [each for each in records if each[1] == latest[each[0]] or each[2].stat().st_size]
+        recordings = [_read(path, pid, number == latest[pid], outcome) for pid, number, path in worth]
         if recordings:
             recordings[0].limits += _unseen_children(outcome, set(latest))
         return recordings
@@ -175,22 +177,21 @@ def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> "Recording":
     process = next((each for each in outcome.processes if each.pid == pid), None)
     if not latest:
         recording.limits.append(f"process {pid} became another program by exec: {path.name} is what it was before")
-    elif process is not None and process.ended is not None:
-        _judge_the_end(recording, path.name, process.ended - process.started)
+    ended = process.ended if process is not None and process.ended is not None else outcome.seconds
+    missing = ended - outcome.files.get(path.name, ended)
+    if latest and not outcome.detached and missing > UNWRITTEN:
+        recording.flaws.append(f"{path.name}: it ends {missing:.0f} s before the process did: is the disk full?")
+    else:
+        _excuse_the_cut(recording, f"{path.name}: {heaptrack_format.CUT}")
+    recording.complete = not recording.flaws
     return recording
 
 
-def _judge_the_end(recording: "Recording", name: str, lived: float) -> None:
-    """heaptrack writes 4 KiB at a time: whoever is killed leaves the record cut, and that is all. `lived` is in seconds."""
-    from runner.formats.heaptrack import CUT
-
-    missing = lived - recording.snapshots[-1].time
-    if missing > UNWRITTEN:
-        recording.flaws.append(f"{name}: it ends {missing:.0f} s before the process did: is the disk full?")
-    elif f"{name}: {CUT}" in recording.flaws:
-        recording.flaws.remove(f"{name}: {CUT}")
+def _excuse_the_cut(recording: "Recording", cut: str) -> None:
+    """heaptrack writes 4 KiB at a time: whoever is killed, or becomes another program, leaves the record cut, and that is all."""
+    if cut in recording.flaws:
+        recording.flaws.remove(cut)
         recording.limits.append("heaptrack had not yet written the last 4 KiB of its record when the process ended")
-    recording.complete = not recording.flaws
 
 
 def _unseen_children(outcome: Outcome, seen: set[int]) -> list[str]:

@@ -337,7 +337,9 @@ class _Replay:
         if self._rest or not self._has_end():
             flaws.append(f"{self._name}: {CUT}")
         if not self._events and not flaws:
-            flaws.append(f"{self._name}: it holds no event")
+            flaws.append(
+                f"{self._name}: it holds no event: nothing was allocated, or by an allocator that heaptrack does not see"
+            )
         self._recording.complete = not flaws
 
     def _has_end(self) -> bool:
@@ -361,7 +363,7 @@ class _Replay:
         """Say which stacks allocate what is freed at once, before anything else is allocated."""
         total = sum(row[2] for row in self._amounts)
         for stack_id, row in enumerate(self._amounts):
-            if row[5] and row[5] >= _WORTH_A_REMARK * total and row[4] >= _TEMPORARY * row[3]:
+            if row[4] >= _FEW and row[5] >= _WORTH_A_REMARK * total and row[4] >= _TEMPORARY * row[3]:
                 text = f"allocated in all, in {row[4]:,} temporary blocks: each freed before the next was allocated"
                 self._recording.remarks.append(Remark("short-lived", text, stack_id, min(row[5], _LARGEST)))
 
