@@ -110,13 +110,15 @@ class Gate(NamedTuple):
     catches  it has a handler for this signal (SigCgt of /proc/PID/status)
     mapped   this text is in a path of /proc/PID/maps
     exists   this path is there, e.g. vgdb's FIFO
-    same_user  it runs as leakrun's own user, and has not dropped it
+    at_home  it runs as leakrun's own user and below leakrun's own root: it can still open what it could at its start
+    lent     a glob of pipes that it must be able to open should it drop its user in the middle of a snapshot
     """
 
     catches: int | None = None
     mapped: str | None = None
     exists: str | None = None
-    same_user: bool = False
+    at_home: bool = False
+    lent: str | None = None
 
 
 class Proof(NamedTuple):

@@ -155,7 +155,7 @@ def checkpoint(
 
 def gate(out: Path) -> Gate:
     """When vgdb can reach a process: one that dropped its user can't open its FIFOs, and vgdb would wait until its time is up."""
-    return Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*", same_user=True)
+    return Gate(exists=f"{out}/vgdb-from-vgdb-to-{{pid}}-by-*", at_home=True, lent=f"{out}/vgdb-*-{{pid}}-by-*")
 
 
 def pid_of(path: Path) -> int:

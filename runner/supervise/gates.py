@@ -2,6 +2,8 @@
 
 import fnmatch
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from runner.plan import Gate
@@ -17,8 +19,8 @@ def closed(gate: Gate, member: Member, mapped_before: bool = False) -> str:
         return "it is stopped"
     if gate.exists is not None and not _exists(Path(fill(gate.exists, pid, 0))):
         return f"{fill(gate.exists, pid, 0)} is not there"
-    if has_dropped_user(gate, member):
-        return "it has dropped its user"
+    if gate.at_home and (left := left_home(pid)):
+        return left
     if gate.catches is not None and not proc.catches(pid, gate.catches):
         return f"it does not catch {signals.name_of(gate.catches)}"
     if gate.mapped is not None and not mapped_before:
@@ -31,9 +33,33 @@ def closed(gate: Gate, member: Member, mapped_before: bool = False) -> str:
     return ""
 
 
-def has_dropped_user(gate: Gate, member: Member) -> bool:
-    """It is asked for by the gate that it has not, and it has; that can happen in the middle of a snapshot too."""
-    return gate.same_user and proc.user(member.pid) not in (None, os.geteuid())
+def left_home(pid: int) -> str:
+    """Why the process can't open any more what it could at its start; empty where it can, or is gone."""
+    if proc.user(pid) not in (None, os.geteuid()):
+        return "it has dropped its user"
+    try:
+        return "" if Path(f"/proc/{pid}/root").samefile("/") else "it has changed its root"
+    except OSError:
+        return ""
+
+
+def lend(gate: Gate, pid: int) -> None:
+    """Let the process open its pipes whoever it becomes: valgrind ends a program whose pipe it can't open.
+
+    Only a root's program can become somebody else. They lie where nobody can list them.
+    """
+    if gate.lent is None or os.geteuid() != 0:
+        return
+    place = Path(fill(gate.lent, pid, 0))
+    for path in place.parent.glob(place.name):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)  # a link may have been planted there
+            try:
+                status = os.fstat(descriptor)
+                if stat.S_ISFIFO(status.st_mode) and status.st_uid == 0:
+                    Path(f"/proc/self/fd/{descriptor}").chmod(0o666)
+            finally:
+                os.close(descriptor)
 
 
 def _exists(path: Path) -> bool:

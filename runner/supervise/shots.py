@@ -11,7 +11,7 @@ from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
 from runner.supervise.copying import copy
 from runner.supervise.family import Family, Member
-from runner.supervise.gates import closed, has_dropped_user
+from runner.supervise.gates import closed, left_home, lend
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
 from runner.supervise.requests import Asked, Taken
@@ -224,10 +224,14 @@ class Snapshots:
             series.gate_wait = min(series.gate_wait * 1.2, _LAST_GATE)
         return False
 
+    def _has_left_home(self, shot: Shot) -> bool:
+        """In the middle of the snapshot, which will come to nothing."""
+        return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
+
     def _may_yet_drop_user(self, series: Series, now: float) -> bool:
         """A server's workers do so right after the fork; one that does in the middle of a snapshot is stuck in it."""
         new = now - series.member.found < _SETTLED and series.member.pid != self.family.main_pid
-        return new and series.trigger.gate.same_user and os.geteuid() == 0
+        return new and series.trigger.gate.at_home and os.geteuid() == 0
 
     def _may_begin(self, series: Series, now: float) -> bool:
         return self._gate_is_open(series) and not self.retention.lacks_room(series.member.pid, series.trigger, now)
@@ -237,6 +241,7 @@ class Snapshots:
         series.why_closed = closed(series.trigger.gate, member, series.opened_in == member.executable != "")
         if not series.why_closed:
             series.opened_in = member.executable
+            lend(series.trigger.gate, member.pid)
         return not series.why_closed
 
     def _plan_next(self, series: Series, now: float) -> None:
@@ -301,7 +306,7 @@ class Snapshots:
         alive = shot.series.member.alive
         if shot.helper is not None:
             if shot.helper.status is None:
-                if not alive or has_dropped_user(shot.series.trigger.gate, shot.series.member):
+                if not alive or self._has_left_home(shot):
                     shot.helper.shorten(now + 1.0)
             else:
                 failure = shot.helper.finish()

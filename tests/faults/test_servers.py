@@ -87,7 +87,7 @@ def test_nginx_with_two_workers(tool: str, port: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tool", EACH)
 def test_memcached(tool: str, port: int, tmp_path: Path) -> None:
     need("memcached")
-    # It sets both limits of open files to its -c, and valgrind lets a program set the hard one only to what that is: the real one,
+    # It sets both limits of open files to its -c; valgrind lets a program set the hard one only to what that is, the real one
     # less the 12 that valgrind keeps for itself.
     files = (resource.RLIMIT_NOFILE, (1024, 1036))
     command = ("memcached", "-u", "memcache", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-c", "1024")
