@@ -16,6 +16,7 @@ DEMO ?= $(EXAMPLES)/bin/early_return 4
 help:
 	@echo "make demo     leakrun under memcheck, massif and heapprofile on a leaking C program"
 	@echo "make test     all tests"
+	@echo "make faults   each fault that a run must survive, once (docs/faults.md); make soak repeats the racy ones"
 	@echo "make check    ruff, mypy --strict, import order"
 	@echo "make bench    the measurements in tests/bench_*.py"
 	@echo "make truth    N=40 SEED=1 PROFILES=\"massif memcheck\": generated programs, and how often the answer is right"
@@ -25,7 +26,11 @@ help:
 
 # ---- What is needed
 
-setup: native-tools $(INSTALLED)
+setup: native-tools $(INSTALLED) page
+
+# The script of `leakrun report -f html`: all else works without it.
+page: $(INSTALLED)
+	@$(BIN)/python -m runner.reports.page.build_page || true
 
 native-tools:
 	@.ci/native-tools
@@ -58,6 +63,14 @@ leak $(LEAKRUN_TARGETS): | setup
 test: setup
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
+# Each fault of docs/faults.md once; what docs/faults.md names beside is part of `make test` too.
+faults: setup
+	$(BIN)/python -m pytest -q --faults -n 2 --dist loadfile
+
+# What repeats or lasts: the racy ones 20 times in a row, 288 snapshots in one run, a thousand gated ones.
+soak: setup
+	$(BIN)/python -m pytest -q -s tests/soak
+
 # What failed in the last `make test`, one after another: tells a busy machine from a fault.
 retest: setup
 	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
@@ -81,5 +94,5 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@$(MAKE) --no-print-directory -C $(EXAMPLES) clean
 
-.PHONY: help setup native-tools examples demo test retest check bench truth clean
+.PHONY: help setup page native-tools examples demo test faults soak retest check bench truth clean
 .DEFAULT_GOAL := help

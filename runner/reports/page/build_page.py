@@ -8,6 +8,7 @@ works, and `leakrun report -f html` says what is missing.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,7 @@ def build() -> str:
             _run(node[0], "node_modules/esbuild/bin/esbuild", f"src/{source}", *minified, f"--outfile={BUNDLE / name}")
         (BUNDLE / "licences.txt").write_text(_licences(), encoding="utf-8")
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        return f"npm's packages could not be had or bundled: {said.strip().splitlines()[-1] if said.strip() else error}"
+        return f"npm's packages could not be had or bundled: {_told(error)}"
     stamp.write_text(digest)
     return ""
 
@@ -90,6 +90,15 @@ def _run(*command: str) -> None:
     subprocess.run(
         command, cwd=PAGE, env={**os.environ, "PATH": path}, check=True, capture_output=True, text=True, timeout=_SECONDS
     )
+
+
+def _told(error: Exception) -> str:
+    """The line of what npm or esbuild wrote that says most; else the error itself."""
+    lines = [line.strip() for line in str(getattr(error, "stderr", None) or "").splitlines() if line.strip()]
+    telling = [
+        line for line in lines if "npm error" in line and not re.search(r"npm error (code|errno|syscall|A complete log)\b", line)
+    ]
+    return next(iter([*telling, *lines]), str(error))
 
 
 def _digest() -> str:

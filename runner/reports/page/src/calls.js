@@ -6,6 +6,7 @@ import { counts } from "./model.js";
 import { treeOf } from "./tree.js";
 
 const SHOWN = 60; // children of one row
+const CELLS = [null, "number", "number wide", "number wide", "number"]; // the kinds of its columns
 
 export class Calls {
   constructor(state) {
@@ -39,7 +40,7 @@ export class Calls {
     this.keys = this.tree.keys.of;
     for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.inward === String(this.inward)));
     const difference = this.state.then() !== null;
-    replace(this.head, el("tr", {}, ["Function", "With callees", "Of all", "Itself", difference ? "Change" : null].filter(Boolean).map((text, at) => el("th", { scope: "col", class: at ? "number" : null }, text))));
+    replace(this.head, el("tr", {}, ["Function", "With callees", "Of all", "Itself", difference ? "Change" : null].filter(Boolean).map((text, at) => el("th", { scope: "col", class: CELLS[at] }, text))));
     const roots = this.inward ? this._callees([...this.tree.children(0)]) : this._callers(this._leaves());
     replace(this.body, roots.slice(0, SHOWN).flatMap((each) => this._row(each, 1)));
     const first = this.body.querySelector("tr");
@@ -95,7 +96,7 @@ export class Calls {
     name.style.paddingLeft = `${Math.min(level - 1, 24) * 14 + 6}px`;
     const cells = [amount(row.total, blocks), percent(row.total, total[0]), row.self ? amount(row.self, blocks) : ""];
     if (this.state.then()) cells.push(signed(row.total - row.base, blocks));
-    const line = el("tr", { role: "row", "aria-level": String(level), "aria-expanded": row.has ? "false" : null, tabindex: "-1", onclick: (event) => this._toggle(event.currentTarget) }, name, cells.map((text) => el("td", { class: "number" }, text)));
+    const line = el("tr", { role: "row", "aria-level": String(level), "aria-expanded": row.has ? "false" : null, tabindex: "-1", onclick: (event) => this._toggle(event.currentTarget) }, name, cells.map((text, at) => el("td", { class: CELLS[at + 1] }, text)));
     line.row = row;
     line.level = level;
     return line;

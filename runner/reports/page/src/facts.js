@@ -34,7 +34,7 @@ export function limits(page) {
     const left = run.answer.all_notes - run.answer.notes.length;
     return [page.several ? el("h3", {}, run.name) : null, list(flaws, "doubts"), list(bounds, "plain"),
       flaws.length + bounds.length ? null : el("p", {}, "Nothing bounded the tool's view that it or leakrun knows of."),
-      notes.length ? el("details", { open: notes.length <= 6 }, el("summary", {}, plural(run.answer.all_notes, "note")), el("ul", { class: "plain" }, notes.map((note) => el("li", {}, note.text)), left > 0 ? el("li", { class: "muted" }, `${left} more are not in this page`) : null)) : null];
+      notes.length ? el("details", { open: notes.length <= 6 }, el("summary", {}, plural(notes.length + Math.max(0, left), "note")), el("ul", { class: "plain" }, notes.map((note) => el("li", {}, note.text)), left > 0 ? el("li", { class: "muted" }, `${left} more are not in this page`) : null)) : null];
   }));
   node.dataset.short = "Limits";
   return node;

@@ -265,7 +265,7 @@ export class Flame {
     const parts = [el("b", {}, box ? frames.fullName(frame) : "all")];
     const where = box ? place(frames.fileOf(frame), state.lines ? frames.line[frame] : 0, frames.moduleOf(frame)) : "";
     if (where) parts.push(` ${where}`);
-    parts.push(` — ${amount(tree.total[box], blocks)} ${metricName(state.set, state.metric)} (${percent(tree.total[box], all)})`);
+    parts.push(` — ${amount(tree.total[box], blocks)} ${metricName(state.set, state.metric).replace(/ ?bytes ?/, "")} (${percent(tree.total[box], all)})`);
     if (tree.self[box] && box) parts.push(`, ${amount(tree.self[box], blocks)} here itself`);
     if (this.difference) parts.push(`, ${signed(tree.total[box] - tree.base[box], blocks)} since then`);
     replace(this.said, parts);

@@ -31,7 +31,7 @@ export class Sites {
     const input = el("input", { type: "search", id: "filter", placeholder: "function, file or module, or /expression/", oninput: (event) => this._filter(event.target.value) });
     this.node = section("sites", "Sites", el("div", { class: "controls" }, el("label", { class: "field" }, el("span", {}, "Filter"), input), this.count), this.scroller);
     this._filter = soon((text) => { this.filter = text; this.open = -1; this._select(); }, 30);
-    new ResizeObserver(() => this._paint()).observe(this.scroller);
+    new ResizeObserver(() => { this.detail = null; this._paint(true); }).observe(this.scroller);
     const again = soon(() => this.compute(), 0);
     state.onchange((what) => { if (["set", "to", "from", "metric"].some((name) => what.has(name))) { if (what.has("set")) this.open = -1; again(); } });
     this.compute();
@@ -98,6 +98,9 @@ export class Sites {
     const without = new Set([...(this.compared ? [] : ["change", "rate", "spark"]), ...(this.hasBlocks && !counts(this.state.metric) ? [] : ["blocks"]), ...(this.state.set.moments > 1 ? [] : ["spark"])]);
     return COLUMNS.filter(([key]) => !without.has(key));
   }
+
+  /** A narrow screen hides some; a cell that spans more than there are would squeeze the others. */
+  _shownColumns() { return [...this.head.querySelectorAll("th")].filter((cell) => cell.offsetWidth).length; }
 
   sortBy(key) {
     const focused = document.activeElement && document.activeElement.dataset.sort === key;
@@ -187,7 +190,7 @@ export class Sites {
     const file = set.siteFile(site);
     const facts = [file || set.siteModule(site), set.sites.slope[site] !== null && set.unit === "s" && set.sites.slope[site] ? `grows by ${rate(set.sites.slope[site], "s")} as judged over the run` : "",
       set.moments ? `at ${moment(set.timeOf(state.to), set.unit)}` : ""].filter(Boolean).join(" · ");
-    return el("tr", { class: "detail" }, el("td", { colspan: this._columns().length }, el("p", { class: "muted" }, facts), excerpt(state.page.data.source, file, set.sites.line[site]), el("ol", { class: "stacks" }, parts), more));
+    return el("tr", { class: "detail" }, el("td", { colspan: this._shownColumns() }, el("p", { class: "muted" }, facts), excerpt(state.page.data.source, file, set.sites.line[site]), el("ol", { class: "stacks" }, parts), more));
   }
 
   _key(event) {
