@@ -254,6 +254,7 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[str
         return list(doubts) or ["nothing was measured"]
     if verdict is Verdict.CLEAN:
         said = [f"{each.name}: {text}" for each in witnesses if not each.answer.doubts for text in each.answer.reasons]
+        said += [f"{each.name}: nothing is lost" for each in witnesses if each.answer.doubts and each.judged({FindingKind.LOST})]
         return list(dict.fromkeys(said))
     first = findings[0]
     what = {

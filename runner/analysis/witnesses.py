@@ -103,8 +103,8 @@ class Place:
 
     @property
     def weight(self) -> int:
-        """Bytes that it costs the process: what it grew by where it grew, since that was seen at nearer to full speed."""
-        return max(finding.bytes for _, finding in self.of(GROWTHS) or self.said)
+        """Bytes that it costs the process: what it grew by, or what it lost with all that only it pointed to."""
+        return max(finding.bytes for _, finding in self.said)
 
     @property
     def names(self) -> set[str]:

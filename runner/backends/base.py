@@ -22,7 +22,7 @@ class Backend(ABC):
     defects: ClassVar[bool] = False  # it finds errors of use too: invalid reads, mismatched frees ...
     cost: ClassVar[str]  # what it does to the program's speed, in a few words
     slowdown: ClassVar[float] = 25.0  # how many times slower the program is, roughly: `hunt` asks the cheap ones first
-    accounts: ClassVar[bool] = True  # it counts every block, at its whole call stack: `hunt` rests on no other's word
+    accounts: ClassVar[bool] = True  # it counts every block, at its whole stack: `hunt` asks no other, but one that is linked in
     sites: ClassVar[bool] = True  # it names code; else only the kind of memory
     clocked: ClassVar[bool] = False  # it tells growth by the wall clock alone: nothing of a program that ends at once
     attaches: ClassVar[bool] = False

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from runner.backends import _preload
+from runner.backends import _gdb, _preload
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
@@ -25,14 +25,6 @@ DUMP_SCRIPT = Path(__file__).with_name("_jemalloc_dump.py")
 MARK = b"<jemalloc>: "  # of its messages: in a program that it is linked into statically
 # Where it was built with a prefix (FreeBSD's je_, Rust's _rjem_) its variable has that too.
 VARIABLES = {MARK: "MALLOC_CONF", b"JE_MALLOC_CONF": "JE_MALLOC_CONF", b"_RJEM_MALLOC_CONF": "_RJEM_MALLOC_CONF"}
-# Only what is needed is loaded, no debug info, and nothing from the network: it is three times as fast.
-GDB_SETTINGS = (
-    "debuginfod enabled off",
-    "debug-file-directory /nonexistent",
-    "auto-solib-add off",
-    "auto-load libthread-db off",
-    "source open off",
-)
 LONGEST_DUMP = 60.0  # seconds: the program stands still meanwhile
 LARGEST = 62  # of a power of 2 in MALLOC_CONF
 INTERVAL = 25  # dump for each 2^25 bytes (32 MiB) allocated, where gdb can't make it
@@ -65,7 +57,8 @@ class Jemalloc(Backend):
     sees = frozenset({FindingKind.GROWING})
     marks = tuple(VARIABLES)
     cost = "2 us for each malloc where every one is counted, nearly none where samples are; stops 0.1 s for each snapshot"
-    slowdown = 21.0  # gdb stops it for each snapshot; a program that has jemalloc in it is asked first, by this
+    slowdown = 2.0
+    accounts = False  # where it must be preloaded: gdb's stops leave too few snapshots of a program of seconds
     clocked = True
     Options: ClassVar[type[ToolOptions]] = JemallocOptions
 
@@ -79,7 +72,7 @@ class Jemalloc(Backend):
         limits = [NO_PROFILER] if b"config.prof: false" in said else []
         if shutil.which("gdb") is None:
             limits.append(NO_GDB)
-        elif os.geteuid() and _ptrace_scope() > 0:
+        elif os.geteuid() and _gdb.ptrace_scope() > 0:
             limits.append(NO_PTRACE)
         return ToolStatus("libjemalloc", library, _version(said), tuple(limits), INSTALL)
 
@@ -172,7 +165,7 @@ def _configuration(given: str, options: JemallocOptions, out: Path, by_gdb: bool
 
 def _dump(profile: Profile, mapped: str | None) -> Trigger:
     """jemalloc listens to no signal: gdb calls it, which takes 0.1 to 0.3 seconds."""
-    command = ["gdb", "-nx", "-batch", *(word for each in GDB_SETTINGS for word in ("-iex", f"set {each}"))]
+    command = ["gdb", "-nx", "-batch", *(word for each in _gdb.SETTINGS for word in ("-iex", f"set {each}"))]
     command += ["-ex", "set $pid = {pid}", "-x", str(DUMP_SCRIPT)]
     snapshots = profile.snapshots
     return Trigger(
@@ -206,11 +199,3 @@ def _version(said: bytes) -> tuple[int, ...]:
     """From `Version: "5.3.0-0-g54ea..."`; empty where there is none."""
     written = re.search(rb'Version: "(\d+)\.(\d+)\.(\d+)', said)
     return tuple(map(int, written.groups())) if written else ()
-
-
-def _ptrace_scope() -> int:
-    """The kernel's bound on who may attach: 0 is none, 1 only to one's own children."""
-    try:
-        return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
-    except (OSError, ValueError):
-        return 0

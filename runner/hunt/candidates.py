@@ -35,7 +35,7 @@ def candidates(request: pipeline.Request) -> dict[FindingKind, list[Candidate]]:
     shipped = [pipeline.load_profile(name) for name in sorted(shipped_names(), key=lambda name: (len(name), name))]
     linked = {name: _linked(backends.get(name), request) for name in {profile.backend for profile in shipped}}
     every = [_candidate(profile, linked[profile.backend]) for profile in shipped]
-    usable = [each for each in every if each.sees and each.backend.accounts]
+    usable = [each for each in every if each.sees and (each.backend.accounts or each.linked)]
     return {
         kind: sorted(
             {each.backend.name: _plainest(usable, each.backend, kind) for each in usable if kind in each.sees}.values(),

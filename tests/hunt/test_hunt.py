@@ -144,6 +144,12 @@ def test_the_exit_codes_are_those_of_a_run(tmp_path: Path, short: tuple[Path, su
     assert leakrun("hunt").returncode == 2
 
 
+def test_the_answer_follows_the_schema(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(__file__).parent.parent.parent / "docs" / "answer.schema.json").read_text())
+    jsonschema.validate(written(short[0] / "hunt"), schema)
+
+
 def test_json_has_stdout_for_itself(tmp_path: Path, short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     ran = leakrun("hunt", "--json", "-q", "-o", tmp_path / "hunt", "--", short[0] / "lost_block")
     assert json.loads(ran.stdout) == written(tmp_path / "hunt")
