@@ -32,7 +32,7 @@ def recording(boxes: int, sites: int, snapshots: int) -> Recording:
     path: list[Frame] = [Frame("main", "/src/main.cc", 3, "/opt/app/app")]
     count = 0
     while count < boxes and len(stacks) < (sites or boxes):
-        del path[rng.randint(1, len(path)) :]  # the next stack shares its outer part with the one before
+        del path[max(1, len(path) - rng.randint(1, 6)) :]  # the next stack shares its outer part with the one before
         more = rng.choices(functions, k=min(40 - len(path), rng.randint(1, 9)))
         path += more
         leaf = [Frame(f"site_{len(stacks)}", f"/src/site{len(stacks) % 500}.cc", len(stacks), "/opt/app/app")] if sites else []

@@ -1,12 +1,17 @@
 """The report page in a real browser: what somebody sees, and what mouse and keys do."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.model import Answer, Recording, Verdict
+from runner.reports.page import document, html
+from runner.reports.page.document import Page, PageRun
+from tests.analysis.recordings import code, growing
 from tests.page.browser import Browser
-from tests.page.conftest import HOSTILE, written
+from tests.page.conftest import HOSTILE, IS_BUILT, written
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -272,6 +277,55 @@ def test_callers_are_found_from_the_allocation_outward(window: Browser, page: Pa
     assert "main" in window.run(f"{first}.nextElementSibling.innerText")
     window.key("ArrowLeft")
     assert window.run(f"{first}.getAttribute('aria-expanded')") == "false"
+
+
+def page_of(place: Path, recording: Recording) -> Path:
+    """A page of a recording that was made by hand."""
+    if not IS_BUILT:
+        pytest.skip("the page's script is not built: `make setup` builds it")
+    answer = Answer(Verdict.INCONCLUSIVE, ["made for a test"], run={"command": ["app"], "processes": []})
+    stream = BytesIO()
+    html.write(document.to_dict(Page([PageRun("test", answer, [recording])])), "test", stream)
+    file = place / "page.html"
+    file.write_bytes(stream.getvalue())
+    return file
+
+
+def test_what_is_gone_since_the_earlier_snapshot_is_listed_apart(window: Browser, tmp_path: Path) -> None:
+    main, load = code("main", 1), code("load", 20)
+    series = {
+        (code("parse", 30), load, main): [9000, 4000, 0, 0],
+        (code("index", 40), load, main): [1000, 2000, 5000, 8000],
+        (code("shrinks", 50), main): [8000, 8000, 8000, 2000],
+    }
+    opened(window, page_of(tmp_path, growing(series, range(4))))
+    assert window.run("document.querySelector('#vanished').childElementCount") == 0
+    window.run("leakrun.state.range(0, 3)")
+    window.settle()
+    gone = text(window, "#vanished")
+    assert "Gone since then: 1" in gone and "-9.0 kB parse under load ← main" in gone
+    script = """(() => {
+        const { tree } = leakrun.flame;
+        return Object.fromEntries([...Array(tree.count).keys()].map((box) => [tree.name(box), [tree.total[box], tree.base[box]]]));
+    })()"""
+    named = window.run(script)
+    assert (named["index"], named["shrinks"], named["load"]) == ([8000, 1000], [2000, 8000], [8000, 10000])
+    changes = {row["place"].split()[1]: row["change"] for row in rows(window)}
+    assert changes == {"index": "+7.0 kB", "shrinks": "-6.0 kB", "parse": "-9.0 kB"}
+
+
+def test_of_many_rows_only_those_on_the_screen_are_there(window: Browser, tmp_path: Path) -> None:
+    series = {(code(f"site_{n:05}", n + 1), code("main", 1)): [(n + 1) * 100.0] * 2 for n in range(5000)}
+    opened(window, page_of(tmp_path, growing(series, range(2))))
+    assert text(window, "#sites-count") == "5,000 sites"
+    assert rows(window)[0]["place"].startswith("▸ site_04999") and len(rows(window)) < 60
+    window.run("document.querySelector('#sites .scroller').focus()")
+    window.key("End")
+    window.settle()
+    assert rows(window)[-1]["place"].startswith("▸ site_00000") and len(rows(window)) < 60
+    window.key("Enter")
+    window.settle()
+    assert "main" in text(window, ".detail .frames")
 
 
 # ---- the rest

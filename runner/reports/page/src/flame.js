@@ -120,7 +120,7 @@ export class Flame {
     const boxes = this.difference ? tree.vanished() : [];
     if (!boxes.length) return replace(this.gone);
     const list = boxes.slice(0, VANISHED).map((box) => el("li", {},
-      el("b", { class: "number" }, `−${amount(tree.base[box], counts(state.metric))}`), " ", tree.name(box),
+      el("b", { class: "number" }, `-${amount(tree.base[box], counts(state.metric))}`), " ", tree.name(box),
       el("span", { class: "muted" }, ` under ${tree.path(tree.parent[box]).slice(-3).reverse().join(" ← ") || "no caller"}`)));
     const more = boxes.length > VANISHED ? el("li", { class: "muted" }, `and ${plural(boxes.length - VANISHED, "more")}`) : null;
     return replace(this.gone, el("details", { open: boxes.length < 12 }, el("summary", {}, `Gone since then: ${boxes.length}`), el("ul", { class: "plain" }, list, more)));
@@ -157,6 +157,7 @@ export class Flame {
     this.letter = paint.measureText("MMMMMMMMMM").width / 10;
     for (let box = this.tree.parent[this.zoomed], last = this.zoomed; last; last = box, box = this.tree.parent[box]) this._paint(paint, box, 0, width, true);
     for (const box of boxes) this._paint(paint, box, (this.tree.x[box] - this.tree.x[this.zoomed]) * this.scale, this.tree.total[box] * this.scale, false);
+    this._paintCrumbles(paint);
     if (document.activeElement === canvas) this._outline(paint, this.focus);
     this.first ||= performance.now(); // since the page was asked for
   }
@@ -171,17 +172,31 @@ export class Flame {
     const { tree, zoomed } = this;
     const scale = (this.scale = this.width / (tree.total[zoomed] || 1));
     const boxes = [zoomed];
+    this.crumbles = []; // first and last of those beside each other that are too narrow
     let deepest = tree.depth[zoomed];
     for (let at = 0; at < boxes.length; at++) {
       if (tree.depth[boxes[at]] >= MOST_ROWS - 1) continue;
-      for (const child of tree.children(boxes[at])) {
-        if (tree.total[child] * scale < LEAST) break; // the largest come first
+      const children = tree.children(boxes[at]);
+      for (const child of children) {
+        if (tree.total[child] * scale < LEAST) { // the largest come first
+          this.crumbles.push([child, children[children.length - 1]]);
+          break;
+        }
         boxes.push(child);
         if (tree.total[child] * scale >= 3) deepest = Math.max(deepest, tree.depth[child]);
       }
     }
     this.rows = deepest + 1;
     return boxes;
+  }
+
+  _paintCrumbles(paint) {
+    const { tree, scale } = this;
+    paint.fillStyle = this.palette.crumble;
+    for (const [first, last] of this.crumbles) {
+      const width = (tree.x[last] + tree.total[last] - tree.x[first]) * scale;
+      if (width >= 1 && tree.depth[first] < this.rows) paint.fillRect((tree.x[first] - tree.x[this.zoomed]) * scale, this.top(first) + 5, width, ROW - 11);
+    }
   }
 
   _outline(paint, box) {
@@ -331,10 +346,10 @@ function palette() {
   const shade = (colours) => colours.map((colour) => [colour, ink]);
   const font = `12px ${css("--mono")}`;
   return dark
-    ? { font, ink, back: css("--panel"), root: ["#39424c", ink], match: ["#b05bd6", "#ffffff"], same: ["#4a525b", ink],
+    ? { font, ink, back: css("--panel"), root: ["#39424c", ink], crumble: "#5a3d27", match: ["#b05bd6", "#ffffff"], same: ["#4a525b", ink],
         own: shade(["#8a4a1c", "#7d4518", "#96552a", "#85501d", "#7a3f1f"]), library: shade(["#2f5d46", "#35654c", "#2b563f"]), other: shade(["#464f59", "#4c5560", "#404953"]),
         grown: shade(["#6b4a4a", "#7d4543", "#91403c", "#a63a35", "#b8342e"]), shrunk: shade(["#45566b", "#3f5f80", "#376896", "#2f70ab"]) }
-    : { font, ink, back: css("--panel"), root: ["#dfe3e8", ink], match: ["#8e24aa", "#ffffff"], same: ["#dcdfe3", ink],
+    : { font, ink, back: css("--panel"), root: ["#dfe3e8", ink], crumble: "#f0cfa8", match: ["#8e24aa", "#ffffff"], same: ["#dcdfe3", ink],
         own: shade(["#f6b26b", "#f3a65a", "#f8bd7c", "#efad66", "#f5a86f"]), library: shade(["#b7dcc0", "#a9d4b5", "#c3e3ca"]), other: shade(["#d5d9de", "#cdd2d8", "#dde0e4"]),
         grown: shade(["#f6dcd9", "#f3c3be", "#f0a8a1", "#ee8d84", "#ec7268"]), shrunk: shade(["#d5e4f3", "#b9d3ed", "#9cc3e8", "#80b2e2"]) };
 }

@@ -19,7 +19,7 @@ export const amount = (value, counts) => (counts ? number(value) : size(value));
 
 export function signed(value, counts) {
   if (value === 0) return "0";
-  return `${value > 0 ? "+" : "−"}${amount(Math.abs(value), counts)}`;
+  return `${value > 0 ? "+" : "-"}${amount(Math.abs(value), counts)}`;
 }
 
 export function percent(part, whole) {
