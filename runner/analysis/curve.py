@@ -30,6 +30,7 @@ class Curve:
     """The points of one process in the order of time, and the words for what they are.
 
     end   when the process ended, in the unit; at least the last point's time
+    noun  what one point is
     """
 
     what: str
@@ -38,6 +39,7 @@ class Curve:
     unit: TimeUnit
     points: Sequence[Point]
     end: float
+    noun: str = "snapshot"
 
 
 def curves(recordings: Sequence[Recording]) -> Iterator[Curve]:

@@ -46,4 +46,6 @@ def _resident(path: Path) -> Iterator["Curve"]:
     for pid, process in found.items():
         points = [Point(time, rss) for time, rss in zip(process.times, process.rss, strict=True) if rss is not None]
         if len(points) > 1 and points[-1].time > points[0].time:
-            yield Curve("rss", "sampled, the memory of the tool itself included", pid, TimeUnit.SECONDS, points, points[-1].time)
+            yield Curve(
+                "rss", "sampled, the memory of the tool itself included", pid, TimeUnit.SECONDS, points, points[-1].time, "sample"
+            )

@@ -99,7 +99,7 @@ def _ends(curve: Curve, columns: int) -> str:
 def _legend(curve: Curve, marks: Sequence[str], *, blocks: bool) -> str:
     highest = max(curve.points, key=lambda point: point.size)
     moment = "" if curve.unit is TimeUnit.SNAPSHOTS else f" at {span_text(highest.time, curve.unit)}"
-    said = [count_text(len(curve.points), "snapshot"), f"most {size_text(highest.size)}{moment}"]
+    said = [count_text(len(curve.points), curve.noun), f"most {size_text(highest.size)}{moment}"]
     if "@" in marks:
         detailed = sum(point.detailed for point in curve.points)
         said.append(f"{'●' if blocks else '@'} {detailed} with stacks")

@@ -32,7 +32,7 @@ class Top(App[None]):
     CSS = """
     #head { height: auto; padding: 0 1; text-style: bold; }
     #graphs { height: 50%; min-height: 8; }
-    #graphs Static { width: 1fr; padding: 0 1; }
+    #graphs Static { width: 1fr; height: 100%; padding: 0 1; }
     #said { height: auto; padding: 0 1; color: $text-muted; }
     DataTable { height: 1fr; }
     """
@@ -51,20 +51,23 @@ class Top(App[None]):
         self._read_at: tuple[int, str] | None = None  # snapshots and state when the sites were last read
         self._reading = False
         self._stop_asked = False
+        # Kept, since a glance may come when the screen is being taken down, and finds nothing by name any more.
+        self._head, self._said = Static(id="head", markup=False), Static(id="said", markup=False)
+        self._graphs = {name: Static(id=name, markup=False) for name in ("rss", "heap")}
+        self._table: DataTable[object] = DataTable(cursor_type="row", zebra_stripes=True)
 
     def compose(self) -> ComposeResult:
         """The parts of the screen."""
-        yield Static(id="head", markup=False)
+        yield self._head
         with Horizontal(id="graphs"):
-            yield Static(id="rss", markup=False)
-            yield Static(id="heap", markup=False)
-        yield Static(id="said", markup=False)
-        yield DataTable(cursor_type="row", zebra_stripes=True)
+            yield from self._graphs.values()
+        yield self._said
+        yield self._table
         yield Footer()
 
     def on_mount(self) -> None:
         """Begin to look."""
-        self.query_one(DataTable).add_columns(*_COLUMNS)
+        self._table.add_columns(*_COLUMNS)
         self.look()
         self.set_interval(self._period, self.look)
 
@@ -76,7 +79,7 @@ class Top(App[None]):
             self._tell(error)
             return
         self._glance = glance
-        self.query_one("#head", Static).update(_head(glance))
+        self._head.update(_head(glance))
         self._draw("rss", glance.rss)
         at = (glance.snapshots, glance.state)
         if at != self._read_at and not self._reading:
@@ -91,13 +94,21 @@ class Top(App[None]):
         except OSError:  # a file was moved while it was read: look again
             self._reading, self._read_at = False, None
             return
-        self.call_from_thread(self._show_sites, sites)
+        self._in_the_loop(self._show_sites, sites)
+
+    def _in_the_loop(self, what: Callable[..., object], *values: object) -> None:
+        """Call it where the screen may be changed, unless the user has left meanwhile."""
+        try:
+            self.call_from_thread(what, *values)
+        except RuntimeError:
+            if self.is_running:
+                raise
 
     def _show_sites(self, sites: Sites) -> None:
         self._reading, self._sites = False, sites
         self._draw("heap", sites.heap)
-        self.query_one("#said", Static).update(plain(sites.nothing))
-        table = self.query_one(DataTable)
+        self._said.update(plain(sites.nothing))
+        table = self._table
         row = table.cursor_row
         table.clear()
         for each in sites.ranked:
@@ -116,7 +127,7 @@ class Top(App[None]):
             table.move_cursor(row=min(row, len(sites.ranked) - 1))
 
     def _draw(self, name: str, curve: Curve | None) -> None:
-        place = self.query_one(f"#{name}", Static)
+        place = self._graphs[name]
         width, height = place.size.width - 2, place.size.height
         if curve is None or width < 1:
             place.update(f"{name}: nothing yet" if curve is None else "")
@@ -162,10 +173,10 @@ class Top(App[None]):
         try:
             said = what(watch)
         except LeakrunError as error:
-            self.call_from_thread(self._tell, error)
+            self._in_the_loop(self._tell, error)
             return
-        self.call_from_thread(self.notify, plain(said))
-        self.call_from_thread(self.look)
+        self._in_the_loop(self.notify, plain(said))
+        self._in_the_loop(self.look)
 
     def _take_snapshot(self, watch: RunWatch) -> str:
         taken = live.snapshot(watch.run)

@@ -158,7 +158,7 @@ def _curve(seen: Sequence[tuple[float, int]], what: str, pid: int | None) -> Cur
     if len(seen) < 2 or seen[-1][0] <= seen[0][0]:
         return None
     points = [Point(moment, size) for moment, size in seen]
-    return Curve(what, "as sampled", pid, TimeUnit.SECONDS, points, points[-1].time)
+    return Curve(what, "as sampled", pid, TimeUnit.SECONDS, points, points[-1].time, "sample")
 
 
 def _largest(curve: Curve) -> int:
