@@ -63,7 +63,7 @@ def conclude(
     manifest = run.read_manifest()
     if not rundir.is_hunt(manifest):
         return judge(run)
-    return hunted(run, manifest, [witness_of(step, judge(step)) for step in rundir.steps_of(run, manifest)]).answer
+    return hunted(run, manifest, [witness_of(step, judge(step)) for step in _heard(run, manifest)]).answer
 
 
 def _by_tool(recordings: Sequence[Recording]) -> list[list[Recording]]:
@@ -87,7 +87,7 @@ def _of_this_run(run: RunDirectory, answer: Answer) -> list[Witness]:
     """One voice; of a hunt one for each step."""
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
-        return [witness_of(step, reading.conclude_run(step)) for step in rundir.steps_of(run, manifest)]
+        return [witness_of(step, reading.conclude_run(step)) for step in _heard(run, manifest)]
     return [witness_of(run, answer)]
 
 
@@ -98,6 +98,12 @@ def _of_files(answer: Answer) -> list[Witness]:
 
 
 # ---- a hunt
+
+
+def _heard(run: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
+    """Its runs, but those under which the program never came up."""
+    skipped = {each["profile"] for each in manifest["skipped"]}
+    return [step for step in rundir.steps_of(run) if step.id.partition("-")[2] not in skipped]
 
 
 def hunted(run: RunDirectory, manifest: Manifest, witnesses: Sequence[Witness]) -> Agreed:

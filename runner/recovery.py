@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from runner import backends, live, pipeline, profile, supervise
+from runner import backends, live, pipeline, profile, rundir, supervise
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest, outcome_of
 from runner.pipeline import Request
@@ -77,6 +77,13 @@ def _check(run: RunDirectory, manifest: Manifest) -> None:
             ErrorKind.USAGE,
             f"{run.id} is in progress, and process {supervisor.pid} supervises it",
             f"`leakrun stop {run.id}` ends it",
+        )
+    if rundir.is_hunt(manifest):
+        last = next(iter(reversed(rundir.steps_of(run))), run)
+        raise LeakrunError(
+            ErrorKind.USAGE,
+            f"{run.id} is a hunt: what its runs recorded stands, `leakrun show {run.id}`",
+            f"`leakrun recover {last.path}` takes back the program of its last run",
         )
     if not isinstance(manifest["process"].get("pid"), int):
         raise LeakrunError(

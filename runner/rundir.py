@@ -15,6 +15,7 @@ __all__ = ["RunDirectory", "find", "is_hunt", "main_step", "manifest_of", "outco
 
 _SCHEMA_PATTERN = re.compile(r"leakrun\.manifest/(\d+)")
 _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
+_STEP = re.compile(r"(\d{1,6})-")  # the name of a hunt's step
 _TRIES = 100
 
 
@@ -303,21 +304,21 @@ def is_hunt(manifest: Manifest) -> bool:
     return isinstance(manifest.get("steps"), list)
 
 
-def steps_of(hunt: RunDirectory, manifest: Manifest) -> list[RunDirectory]:
-    """The runs of a hunt, in their order. Raises LeakrunError(USAGE) for a damaged manifest."""
-    try:
-        return [RunDirectory(hunt.path / str(step["directory"])) for step in manifest["steps"]]
-    except (TypeError, KeyError) as error:
-        raise hunt.damaged(f"its steps are unknown ({error})") from None
+def steps_of(hunt: RunDirectory) -> list[RunDirectory]:
+    """The runs of a hunt, in their order; one in progress is the last."""
+    numbered = [
+        (int(found[1]), path) for path in hunt.steps.glob("*") if (found := _STEP.match(path.name)) and _has_manifest(path)
+    ]
+    return [RunDirectory(path) for _, path in sorted(numbered)]
 
 
 def main_step(hunt: RunDirectory, manifest: Manifest) -> RunDirectory:
     """The first run of a hunt that names what grows on the heap, else its last. Raises LeakrunError(USAGE) before the first."""
-    runs_of_it = steps_of(hunt, manifest)
-    if not runs_of_it:
-        raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run that has ended yet", f"leakrun show {hunt.id}")
-    entries = zip(manifest["steps"], runs_of_it, strict=True)
-    return next((run for step, run in entries if step.get("names_code") and "growing" in step.get("sees", ())), runs_of_it[-1])
+    known = steps_of(hunt)
+    if not known:
+        raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run yet", f"leakrun show {hunt.id}")
+    naming = {Path(step["directory"]).name for step in manifest["steps"] if step["names_code"] and "growing" in step["sees"]}
+    return next((run for run in known if run.id in naming), known[-1])
 
 
 def find(reference: str, runs_dir: Path) -> RunDirectory:

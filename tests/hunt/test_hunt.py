@@ -228,3 +228,21 @@ def test_several_runs_of_one_program_are_one_answer(short: tuple[Path, subproces
     said = answer(step, step)
     assert said["findings"][0]["bytes"] == answer(step)["findings"][0]["bytes"]
     assert said["run"]["tools"] == ["memcheck"]
+
+
+def test_what_a_killed_hunt_recorded_stands(tmp_path: Path) -> None:
+    program, port = compiled(SERVER, tmp_path), free_port()
+    words = ["hunt", "-q", "-o", str(tmp_path / "hunt"), "--for", "2s", "--", str(program), str(port)]
+    hunting = subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, env=dict(os.environ))
+    step = tmp_path / "hunt" / "steps" / "2-heapprofile"
+    deadline = time.monotonic() + 60
+    while not list(step.glob("raw/*.heap")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    hunting.kill()
+    hunting.wait(timeout=10)
+    assert profiles(answer(tmp_path / "hunt")) == ["pmap"]
+    refused = leakrun("recover", tmp_path / "hunt")
+    assert refused.returncode == 2
+    assert f"leakrun recover {step}" in refused.stderr
+    assert leakrun("recover", step, timeout=60).returncode == 0  # it goes on to its --for
+    assert answer(tmp_path / "hunt")["run"]["tools"] == ["pmap", "heapprofile"]
