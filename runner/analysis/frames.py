@@ -42,7 +42,7 @@ _GLIBC_ROOMS = (
     "shadow|signal|socket|soft-fp|stdio-common|stdlib|string|sunrpc|support|sysdeps|sysvipc|termios|time|timezone|wcsmbs|wctype"
 )
 _GLIBC_PATHS = re.compile(
-    rf"""(?:^|/)\.\.?/(?:{_GLIBC_ROOMS})/            # glibc's own debug info: relative, with a dot
+    rf"""(?:^|/)\.\.?/(?:{_GLIBC_ROOMS})/ | ^(?:{_GLIBC_ROOMS})/\.\.?/   # glibc's own debug info: relative, with a dot
        | ^/build/ | ^/usr/src/(?:debug/)?(?:glibc|gcc)
        | (?:^|/)(?:libstdc\+\+-v3|libcxx|libcxxabi|libgcc|libsanitizer|compiler-rt)/
        | (?:^|/)vg_replace_\w+\.c$ | (?:^|/)gperftools[^/]*/src/""",

@@ -18,6 +18,7 @@ _HALF = 0.5
 _WORTH = 4096  # bytes that a site must have had for its fall at exit to tell anything
 _REST = 0.1  # of it at most is then left
 _HELD = 40  # parts of the whole time: a snapshot that held for longer than one stands again
+_SHUT_DOWN = 1 / 3  # of the tool's own start-up, before the first block: so long it may write after the program's last act
 _START_UP = 1 / 3  # of the time: what happens in it tells little of what is freed later
 _FINAL = 6  # snapshots at the end of which the least is what stays
 
@@ -70,6 +71,7 @@ def _held(recording: Recording, kept: list[tuple[float, Snapshot]]) -> list[tupl
         return kept
     following = {id(a): b.time for a, b in pairwise(recording.snapshots)}
     end = recording.snapshots[-1].time if recording.end is None else max(recording.end, recording.snapshots[-1].time)
+    end = max(end - _SHUT_DOWN * (kept[0][0] - recording.snapshots[0].time), kept[-1][0])
     step = (end - kept[0][0]) / _HELD
     found = []
     for time, snapshot in kept:

@@ -34,6 +34,7 @@ _SECOND_HALF = 0.5
 _QUARTERS = (0.1, 0.37, 0.63, 0.9)  # of the window: between these the pace is measured, three times
 _SLOWER = 0.85  # each pace, in units of the one before: a busy machine slows a program down once, a filling cache ever more
 _SLOW = 0.65  # the last pace, in units of the first
+_HALVES = 0.6  # the second half's rise, in units of the first's: less is slow in any case
 _STRETCH = 0.27  # of the window: from one of these places to the next
 _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
 _APART = 0.25  # of the usual distance: of few snapshots one that follows closer tells nothing of its own
@@ -42,6 +43,7 @@ _SOON = 1.5  # the end of the run, in units of the time of a doubling's last jum
 _OVERDUE = 2.3  # so long after it the next jump would have come
 _WHOLE_TOOTH = 0.8  # of the rise
 _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
+_SOON_ALIASED = 7  # so few may well
 _FEWEST_FOR_STEPS = 12  # points
 _REGULAR = 1.25  # the longest distance of regular jumps, in units of the shortest
 _ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
@@ -100,7 +102,7 @@ def may_be_teeth(times: Floats, row: Floats, allocated: Floats) -> Shape | None:
     freed = np.diff(allocated[window]) - rises
     if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():
         return None
-    return Shape.UNDECIDED if window.sum() < _MANY_POINTS else Shape.GROWING
+    return Shape.UNDECIDED if window.sum() <= _SOON_ALIASED else Shape.GROWING
 
 
 def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) -> dict[int, Trend]:
@@ -200,6 +202,8 @@ class _Rows:
         chance = np.sqrt((np.diff(pace, axis=1) ** 2).mean(axis=1) / (_STRETCH * len(self.times)))
         certain = 2.0 if len(self.times) >= _MANY_POINTS else 3.0  # of few steps the spread itself is uncertain
         ever_slower = (second < _SLOWER * first) & (third < _SLOWER * second) & (third < _SLOW * first)
+        start, middle, end = self._levels()
+        ever_slower |= end - middle < _HALVES * (middle - start)
         return np.asarray(ever_slower & (first - third >= certain * chance))
 
     def _around(self, where: float) -> tuple[Floats, float]:
@@ -271,11 +275,13 @@ class _Rows:
         )
 
     def _confidence(self, row: int, by: str) -> float:
-        """0.6, and up to 0.12 each for: a tau of 0.9, 20 points, a rise of 12 MAD; 0.15 less without a trend."""
+        """0.6, and up to 0.12 each for: a tau of 0.9, 20 points, a rise of 12 MAD; 0.15 less without a trend, or as it slows."""
         clear = min(1.0, max(0.0, float(self.tau[row] - _TAU) / 0.4))
         many = min(1.0, len(self.times) / 20)
         quiet = min(1.0, float(self.rise[row]) / max(1.0, 12 * float(self.mad[row])))
-        return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - (0.0 if by == "trend" else 0.15), 2)
+        start, middle, end = (float(level[row]) for level in self._levels())
+        doubtful = by != "trend" or end - middle < _SLOWER * (middle - start)
+        return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - (0.15 if doubtful else 0.0), 2)
 
 
 def _binned(times: Floats, rows: Floats, bins: int, ufunc: np.ufunc) -> tuple[Floats, Floats]:

@@ -24,14 +24,14 @@ PIECES = """
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#define N 12000
+#define N 4000
 static char *a[N];
 static int size[N];
 static void put(int i, int n) { a[i] = malloc(n); memset(a[i], 1, n); size[i] = n; }
 int main(void) {
-    for (int i = 0; i < N; i++) put(i, 600);
+    for (int i = 0; i < N; i++) put(i, 1800);
     for (int round = 0; round < 24; round++) {
-        int bigger = 700 + round * 110;
+        int bigger = 2100 + round * 330;
         long room = 0;
         for (int i = round % 20; i < N; i += 20) if (a[i]) { room += size[i]; free(a[i]); a[i] = NULL; }
         for (int i = round % 20; i < N && room > 0; i += 20) { put(i, bigger); room -= bigger; }

@@ -41,7 +41,9 @@ $prototypes
 _TOP = """\
 #include "$header"
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <sys/wait.h>
@@ -63,7 +65,8 @@ int more(void);
 
 int more(void) {
     struct timespec nap = {0, $tick * 1000000L};
-    nanosleep(&nap, NULL);
+    while (nanosleep(&nap, &nap) != 0 && errno == EINTR)
+        continue;
     return passed() < 1.0;
 }
 
@@ -125,6 +128,15 @@ static void run(void) {
 }
 """,
     "server": """\
+/* Waits on when a signal interrupts it, as servers do. */
+static long patient_read(int from, char *to, size_t size) {
+    long n;
+    do
+        n = read(from, to, size);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 static void ask(unsigned short port) {
     for (long i = 0; more();) {
         int s = socket(AF_INET, SOCK_STREAM, 0);
@@ -137,7 +149,7 @@ static void ask(unsigned short port) {
             break;
         char answer[8];
         for (int k = 0; k < 20 && more(); k++, i++)
-            if (write(s, "ask", 3) != 3 || read(s, answer, sizeof answer) <= 0)
+            if (write(s, "ask", 3) != 3 || patient_read(s, answer, sizeof answer) <= 0)
                 break;
         close(s);
     }
@@ -152,6 +164,7 @@ static void run(void) {
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(door, (struct sockaddr *)&at, sizeof at) || listen(door, 8) || getsockname(door, (struct sockaddr *)&at, &size))
         abort();
+    signal(SIGPIPE, SIG_IGN);
     pid_t client = fork();
     if (client == 0) {
         close(door);
@@ -162,7 +175,7 @@ static void run(void) {
     while (passed() < 0.99) {
         int s = accept(door, NULL, NULL);
         char question[8];
-        while (s >= 0 && read(s, question, sizeof question) > 0) {
+        while (s >= 0 && patient_read(s, question, sizeof question) > 0) {
             once(i++);
             if (write(s, "answer", 6) != 6)
                 break;
