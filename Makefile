@@ -71,9 +71,9 @@ faults: setup
 soak: setup
 	$(BIN)/python -m pytest -q -s tests/soak
 
-# What failed in the last `make test`, one after another: tells a busy machine from a fault.
+# What failed in the last `make test` (FAULTS=1: `make faults`), one after another: tells a busy machine from a fault.
 retest: setup
-	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -q $(if $(FAULTS),--faults) --last-failed --last-failed-no-failures none
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,16 +1,45 @@
 """What all tests share: the switch that rewrites golden files, and a recording as JSON that people can read."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.model import Column, Frame, Recording, Snapshot, TimeUnit
 
+HERE = Path(__file__).parent
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="only the tests that docs/faults.md names, tests/faults included")
     parser.addoption("--update-golden", action="store_true", help="write expected.json anew; read the diff before you commit it")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What lasts runs only where it is asked for: tests/faults by --faults or its path, tests/soak by its path."""
+    if config.getoption("--faults") and collection_path.name.startswith("test_"):
+        return collection_path not in {HERE.parent / test.partition("::")[0] for test in named_faults()} or None
+    if collection_path.parent != HERE or collection_path.name not in ("faults", "soak"):
+        return None
+    asked = [(config.invocation_params.dir / argument.split("::")[0]).resolve() for argument in config.args]
+    wanted = config.getoption("--faults") and collection_path.name == "faults"
+    return None if wanted or any(path.is_relative_to(collection_path) for path in asked) else True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--faults"):
+        named = set(named_faults())
+        kept = [item for item in items if item.nodeid.split("[")[0] in named]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def named_faults() -> list[str]:
+    """The tests that docs/faults.md names, as pytest does: tests/live/test_attach.py::test_it."""
+    return re.findall(r"`(tests/[\w/]+\.py::test_\w+)`", (HERE.parent / "docs" / "faults.md").read_text())
 
 
 @pytest.fixture(scope="session", autouse=True)
