@@ -19,13 +19,24 @@ DIRECTORIES = (
 
 
 def libraries(pattern: str) -> Iterator[Path]:
-    """The files that fit the pattern (as for fnmatch), those first that the loader would find by itself."""
+    """The files of this machine's kind that fit the pattern (as for fnmatch), those first that the loader would find."""
+    own = _kind_of(Path("/proc/self/exe"))
     for line in _ldconfig().splitlines():
         path = Path(line.partition("=>")[2].strip())
-        if path.match(pattern) and path.is_file():
+        if path.match(pattern) and _kind_of(path) == own:
             yield path
     for directory in DIRECTORIES:
-        yield from (path for path in sorted(Path(directory).glob(pattern)) if path.is_file())
+        yield from (path for path in sorted(Path(directory).glob(pattern)) if _kind_of(path) == own)
+
+
+def _kind_of(path: Path) -> bytes:
+    """Class and machine of an ELF file, as its header has them; empty for any other. Multilib systems have several."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return b""
+    return header[4:5] + header[18:20] if header.startswith(b"\x7fELF") else b""
 
 
 def _ldconfig() -> str:

@@ -1,0 +1,109 @@
+"""LeakSanitizer's report, as it comes: alone, among other words, coloured, cut, named and not named."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import LeakrunError
+from runner.formats import lsan_report, read_file
+from runner.model import LossKind
+from tests.leakrun_command import answer
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "lsan_report"
+NAMED, LEAKS, CLEAN = GOLDEN / "named" / "named.out", GOLDEN / "leaks" / "leaks.out", GOLDEN / "clean" / "clean.out"
+
+
+def amounts(path: Path) -> list[tuple[LossKind, int, int, int]]:
+    return [(loss.kind, loss.bytes, loss.blocks, loss.indirect_bytes) for loss in read_file(path).losses]
+
+
+def test_what_hangs_on_a_lost_block_of_the_same_stack_is_counted_with_it() -> None:
+    assert amounts(NAMED) == [
+        (LossKind.DEFINITE, 48 + 912, 1, 912),
+        (LossKind.DEFINITE, 15, 3, 0),
+        (LossKind.INDIRECT, 912, 19, 0),
+    ]
+
+
+def test_a_ring_is_lost_though_its_blocks_point_to_each_other() -> None:
+    recording = read_file(GOLDEN / "ring" / "ring.out")
+    assert {loss.kind for loss in recording.losses} == {LossKind.DEFINITE}
+    assert sum(loss.bytes for loss in recording.losses) == 16
+
+
+def test_a_look_that_found_nothing_is_told_from_none(tmp_path: Path) -> None:
+    recording = read_file(CLEAN)
+    assert recording.complete and not recording.losses
+    (tmp_path / "silent").write_bytes(b"hello\n")
+    with pytest.raises(LeakrunError):
+        read_file(tmp_path / "silent")
+
+
+def test_addresses_are_named_by_the_maps_beside_the_report() -> None:
+    recording = read_file(LEAKS)
+    assert not recording.module_relative
+    assert any(mapping.path.endswith("/leaks") for mapping in recording.mappings)
+    assert all(frame.address for frame in recording.table.frames)
+
+
+def test_without_the_maps_they_count_from_their_object(tmp_path: Path) -> None:
+    text = LEAKS.read_bytes().partition(b"leakrun: ")[0]
+    (tmp_path / "bare").write_bytes(text)
+    recording = read_file(tmp_path / "bare")
+    offsets = {frame.address for frame in recording.table.frames if frame.module == "/tmp/sanitized/leaks"}
+    assert recording.module_relative and offsets and all(offset is not None and offset < 0x10000 for offset in offsets)
+    assert amounts(tmp_path / "bare") == amounts(LEAKS)
+
+
+def test_it_is_found_among_what_the_program_said_and_in_colours(tmp_path: Path) -> None:
+    lines = NAMED.read_bytes().splitlines(keepends=True)
+    coloured = [b"\x1b[1m\x1b[31m" + line[:-1] + b"\x1b[1m\x1b[0m\n" if line.startswith(b"==") else line for line in lines]
+    (tmp_path / "log").write_bytes(b"listening on 80\n" * 50 + b"".join(coloured) + b"bye\n")
+    assert amounts(tmp_path / "log") == amounts(NAMED)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_a_report_that_is_cut_says_so(part: float, tmp_path: Path) -> None:
+    text = NAMED.read_bytes()
+    (tmp_path / "cut").write_bytes(text[: int(len(text) * part)])
+    assert "cut" in read_file(tmp_path / "cut").flaws[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "frame"),
+    [
+        (b"#0 0x10 in f(int, char const*) /a b/c.cc:5:7", ("f(int, char const*)", "/a b/c.cc", 5)),
+        (b"#1 0x10 in A::operator/(A const&) x.cc:9", ("A::operator/(A const&)", "x.cc", 9)),
+        (b"#2 0x10 in std::map<int, int>::at(int) ../m.h:3", ("std::map<int, int>::at(int)", "../m.h", 3)),
+        (b"#3 0x10 in exported (/usr/lib/libx.so.1+0x44) (BuildId: 0a1b)", ("exported", None, None)),
+        (b"#4 0x10 in lone", ("lone", None, None)),
+        (b"#5 0x10  (/usr/lib/libx.so.1+0x44)", (None, None, None)),
+        (b"#6 0x10  (<unknown module>)", (None, None, None)),
+    ],
+)
+def test_a_frame_is_taken_apart(line: bytes, frame: tuple[str | None, str | None, int | None], tmp_path: Path) -> None:
+    text = (
+        b"==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 8 byte(s) in 1 object(s) allocated from:\n    %b\n\n"
+    )
+    (tmp_path / "one").write_bytes(text % line + b"SUMMARY: LeakSanitizer: 8 byte(s) leaked in 1 allocation(s).\n")
+    recording = read_file(tmp_path / "one")
+    assert recording.complete and [loss.bytes for loss in recording.losses] == [8]
+    (found,) = recording.table.frames_of(recording.losses[0].stack_id)
+    assert (found.signature, found.file, found.line) == frame
+
+
+def test_a_refused_look_is_no_clean_one(tmp_path: Path) -> None:
+    (tmp_path / "traced").write_bytes(
+        b"==9==LeakSanitizer has encountered a fatal error.\n"
+        b"==9==HINT: LeakSanitizer does not work under ptrace (strace, gdb, etc)\n"
+    )
+    assert lsan_report.FATAL in read_file(tmp_path / "traced").flaws[0]
+    (tmp_path / "held").write_bytes(b"leakrun: not checked: a debugger or strace holds the program\n")
+    assert lsan_report.FATAL in read_file(tmp_path / "held").flaws[0]
+
+
+def test_show_answers_from_the_bare_file() -> None:
+    said = answer(NAMED)
+    first = said["findings"][0]
+    assert said["verdict"] == "leaking" and (first["function"], first["line"], first["bytes"]) == ("lose_list", 14, 960)
+    assert answer(GOLDEN / "use_after_free" / "use_after_free.out")["errors"][0]["kind"] == "heap-use-after-free"
