@@ -35,6 +35,7 @@ CXX = "/usr/include/c++/12/bits/"
         [MALLOC],
         [Frame("strdup", None, None, LIBC), MALLOC],
         [Frame("strdup", "string/./string/strdup.c", 42)],  # massif, with libc's debug info
+        [Frame("__scandir64_tail", "dirent/./scandir-tail-common.c", 69)],
         [Frame("__libc_start_call_main", "csu/../sysdeps/nptl/libc_start_call_main.h", 58)],
         [Frame("operator new(unsigned long)", None, None, "/usr/libexec/valgrind/vgpreload_memcheck-amd64-linux.so")],
         [Frame("allocate", CXX + "new_allocator.h", 137), Frame("push_back", CXX + "stl_vector.h", 1294)],

@@ -314,6 +314,15 @@ def test_a_start_that_allocates_and_then_nothing_until_the_end_is_no_growth():
     assert conclude([recording], Scope(GROWTH)).verdict is Verdict.CLEAN
 
 
+def test_a_tool_that_writes_after_the_last_block_is_no_rest_of_the_program():
+    times = np.concatenate([[0, 1.2], np.linspace(2.4, 5, 40)])
+    recording = growing({PUT: np.concatenate([[0, 0], np.linspace(1_000, 400_000, 40)])}, times)
+    recording.on_change, recording.end = True, 5.6
+    assert conclude([recording], Scope(GROWTH)).verdict is Verdict.GROWING
+    recording.end = 9.0
+    assert conclude([recording], Scope(GROWTH)).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_global_that_is_destroyed_at_exit_was_kept_until_then():
     freed = UP.copy()
     freed[-1] = 0
