@@ -306,12 +306,21 @@ def test_what_is_gone_since_the_earlier_snapshot_is_listed_apart(window: Browser
     assert "Gone since then: 1" in gone and "-9.0 kB parse under load ← main" in gone
     script = """(() => {
         const { tree } = leakrun.flame;
-        return Object.fromEntries([...Array(tree.count).keys()].map((box) => [tree.name(box), [tree.total[box], tree.base[box]]]));
+        const boxes = [...Array(tree.count).keys()];
+        return Object.fromEntries(boxes.map((box) => [tree.name(box), [tree.total[box], tree.base[box]]]));
     })()"""
     named = window.run(script)
     assert (named["index"], named["shrinks"], named["load"]) == ([8000, 1000], [2000, 8000], [8000, 10000])
     changes = {row["place"].split()[1]: row["change"] for row in rows(window)}
     assert changes == {"index": "+7.0 kB", "shrinks": "-6.0 kB", "parse": "-9.0 kB"}
+
+
+def test_it_opens_before_what_is_freed_at_the_end(window: Browser, tmp_path: Path) -> None:
+    opened(window, page_of(tmp_path, growing({(code("cache", 3),): [*(n * 10_000.0 for n in range(40)), 500.0]}, range(41))))
+    assert "snapshot 39 " in text(window, "#chosen") and "before what it had was freed" in text(window, "#chosen")
+    assert rows(window)[0]["now"] == "390 kB"
+    window.key("]")
+    assert "snapshot 40 (40 s)." in text(window, "#chosen")
 
 
 def test_of_many_rows_only_those_on_the_screen_are_there(window: Browser, tmp_path: Path) -> None:

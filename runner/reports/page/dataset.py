@@ -9,7 +9,7 @@ from runner.analysis.frames import Role
 from runner.analysis.growth import blamers_of
 from runner.analysis.ranking import Ranked, rank
 from runner.analysis.sites import Site, site_of
-from runner.analysis.timeline import timeline
+from runner.analysis.timeline import Timeline, timeline
 from runner.formats.writers.sheet import frame_name
 from runner.model import Frame, LossKind, Metric, Recording, TimeUnit
 from runner.reports.page import amounts
@@ -88,21 +88,28 @@ class _Stacks:
 
 def datasets(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: float, tables: Tables) -> list[dict[str, Any]]:
     """What each process says: its snapshots, where it has any, and what was in use when it ended, where the tool looked."""
-    blamers = blamers_of(recordings, [timeline(recording, warmup) for recording in recordings], wrappers)
+    lines = [timeline(recording, warmup) for recording in recordings]
+    blamers = blamers_of(recordings, lines, wrappers)
     ranked: dict[tuple[Site | None, int | None], Ranked] = {}
     for each in rank(recordings, wrappers, warmup).sites:
         pids: list[int | None] = [*each.pids] or [None]
         for pid in pids:
             ranked.setdefault((each.site, pid), each)
     found = []
-    for recording, blamer in zip(recordings, blamers, strict=True):
+    for recording, line, blamer in zip(recordings, lines, blamers, strict=True):
         if recording.snapshots:
-            found.append(_of_snapshots(recording, blamer, ranked, tables))
+            found.append({**_of_snapshots(recording, blamer, ranked, tables), "last": _last(recording, line)})
         if recording.losses:
             found.append(_of_losses(recording, blamer, tables))
         if not (recording.snapshots or recording.losses):
             found.append({**_facts(recording, "none"), **_NOTHING})
     return found
+
+
+def _last(recording: Recording, line: Timeline) -> int:
+    """The number of the last snapshot before the program freed what it had at its end: what the page opens with."""
+    last = line.snapshots[-1] if line.snapshots else None
+    return next((number for number, each in enumerate(recording.snapshots) if each is last), len(recording.snapshots) - 1)
 
 
 def _facts(recording: Recording, kind: str) -> dict[str, Any]:

@@ -115,6 +115,13 @@ export class Dataset {
   timeOf(k) { return this.time[this.stacked[k]]; }
   numberOf(k) { return this.number[this.stacked[k]]; }
 
+  /** The last moment before what the program had was freed at its end: that says more than what was left after it. */
+  get opening() {
+    let k = Math.max(0, this.moments - 1);
+    while (k > 0 && this.numberOf(k) > this.last) k -= 1;
+    return k;
+  }
+
   /** Amounts by stack at the k-th moment that has stacks. */
   at(metric, k) {
     const rows = (this._rows[metric] ||= []);

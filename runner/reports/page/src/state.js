@@ -17,7 +17,7 @@ export class State {
     this._heard = [];
     if (this.set) {
       if (this.set.metrics.includes(chosen.sample)) this.metric = chosen.sample;
-      this.to = this._numbered(chosen.to) ?? this.set.moments - 1;
+      this.to = this._numbered(chosen.to) ?? this.set.opening;
       const from = this._numbered(chosen.from);
       if (from !== null && from !== this.to) this.from = { set: this.set, k: from };
     }
@@ -46,7 +46,7 @@ export class State {
 
   choose(set) {
     const metric = set.metrics.includes(this.metric) ? this.metric : set.metrics[0] || "live_bytes";
-    this.put({ set, to: Math.max(0, set.moments - 1), from: null, metric });
+    this.put({ set, to: set.opening, from: null, metric });
   }
 
   /** Two moments of this process; the earlier is subtracted. */

@@ -196,7 +196,7 @@ export class Timeline {
     const at = (other, k) => `snapshot ${other.numberOf(k)} (${moment(other.timeOf(k), other.unit)})`;
     this.chosen.textContent = set.kind === "losses" ? "Below: what was in use when it ended." : from
       ? `Below: ${at(set, to)} less ${from.set === set ? at(set, from.k) : `${from.set.label}, ${at(from.set, from.k)}`}.`
-      : `Below: ${at(set, to)}${set.peak.includes(set.stacked[to]) ? ", the peak" : ""}.`;
+      : `Below: ${at(set, to)}${set.peak.includes(set.stacked[to]) ? ", the peak" : ""}${to === set.opening && to < set.moments - 1 ? ", the last one before what it had was freed at its end" : ""}.`;
   }
 
   _drawMarks(plot) {
