@@ -42,7 +42,8 @@ _ANOTHER_STACK = re.compile(
     rb"(?:freed by|previously allocated by|allocated by|Thread T\d+.*created by).*:$|0x[0-9a-f]+ is located .*"
 )
 _FRAME = re.compile(
-    rb"\s*#\d+ 0x([0-9a-f]{1,16})(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
+    rb"\s*#\d+ 0x([0-9a-f]{1,16})(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?"
+    rb"(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
 )
 _AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
 _AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
@@ -94,7 +95,7 @@ class _Reader:
             if frame := _FRAME.fullmatch(line):
                 self._frames.append(self._frame(frame))
                 return
-            if self._frames:
+            if self._frames or (not line and self._defect is None):  # a leak may have no stack (malloc_context_size=0)
                 self._end_stack()
         if found := _LEAKS.match(line):
             self._begin(found[1])

@@ -92,6 +92,13 @@ def test_a_frame_is_taken_apart(line: bytes, frame: tuple[str | None, str | None
     assert (found.signature, found.file, found.line) == frame
 
 
+def test_a_leak_without_a_stack_is_counted(tmp_path: Path) -> None:
+    leak = b"Direct leak of 8 byte(s) in 1 object(s) allocated from:\n\n"
+    text = b"==7==ERROR: LeakSanitizer: detected memory leaks\n\n" + 2 * leak
+    (tmp_path / "bare").write_bytes(text + b"SUMMARY: LeakSanitizer: 16 byte(s) leaked in 2 allocation(s).\n")
+    assert [loss.bytes for loss in read_file(tmp_path / "bare").losses] == [8, 8]
+
+
 def test_a_refused_look_is_no_clean_one(tmp_path: Path) -> None:
     (tmp_path / "traced").write_bytes(
         b"==9==LeakSanitizer has encountered a fatal error.\n"
