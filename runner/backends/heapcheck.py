@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _preload
 from runner.backends.base import Backend, ToolOptions
-from runner.backends.heapprofile import INSTALL, find_library, library_version, linked_in
+from runner.backends.heapprofile import INSTALL, environment, find_library, library_version, linked_in
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
-from runner.profile import NextToFile, Profile
+from runner.profile import NextToFile, Profile, Within
 
 if TYPE_CHECKING:  # what only reading needs is imported when it reads
     from runner.model import Recording
 
+REPORT = {"PPROF_PATH", "HEAP_CHECK_MAX_LEAKS", "HEAP_CHECK_IDENTIFY_LEAKS"}
 MARK = b"HEAP_CHECK_DUMP_DIRECTORY"  # in each tcmalloc that has the checker
 GONE_SINCE = (2, 17)
 GONE = "the heap checker is gone from gperftools 2.17 on: HEAPCHECK is silently ignored there"
@@ -30,6 +31,9 @@ class HeapcheckOptions(ToolOptions):
     mode      normal; strict: also what lives from before main and what global destructors leave; draconian: whatever is not
               freed; local: only between the program's own HeapLeakChecker objects; as-is: as the other options say
     library   the libtcmalloc to preload; found by itself where it is not given
+
+    PPROF_PATH, HEAP_CHECK_MAX_LEAKS and HEAP_CHECK_IDENTIFY_LEAKS are about the checker's own report: with one of them it is
+    printed, to the program's standard error.
     """
 
     mode: Literal["minimal", "normal", "strict", "draconian", "local", "as-is"] = "normal"
@@ -40,6 +44,9 @@ class HeapcheckOptions(ToolOptions):
     HEAP_CHECK_TEST_POINTER_ALIGNMENT: bool | None = None
     HEAP_CHECK_POINTER_SOURCE_ALIGNMENT: int | None = None
     HEAP_CHECK_MAX_POINTER_OFFSET: int | None = None
+    HEAP_CHECK_MAX_LEAKS: Annotated[int, Within(0)] | None = None
+    HEAP_CHECK_IDENTIFY_LEAKS: bool | None = None
+    PPROF_PATH: Annotated[str, NextToFile()] | None = None
 
 
 class Heapcheck(Backend):
@@ -77,7 +84,8 @@ class Heapcheck(Backend):
                 "use --profile memcheck, or name a libtcmalloc up to 2.16 with --set library=PATH",
             )
         env: dict[str, str | None] = dict(profile.env)
-        env.setdefault("PERFTOOLS_VERBOSE", "-4")  # its report is read from the file, and stderr is the program's
+        if not options.given().keys() & REPORT:
+            env.setdefault("PERFTOOLS_VERBOSE", "-4")  # its report is read from the file, and stderr is the program's
         env.setdefault("PPROF_PATH", "/dev/null")  # names are found by leakrun: it need not wait for pprof
         env |= {
             "HEAPCHECK": options.mode,
@@ -86,7 +94,7 @@ class Heapcheck(Backend):
             "HEAP_PROFILE_ALLOCATION_INTERVAL": "0",
             "HEAP_PROFILE_INUSE_INTERVAL": "0",
         }
-        env |= {name: str(int(value)) for name, value in options.given().items() if name.isupper()}
+        env |= environment(options)
         if not linked_in(target):
             env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
         return LaunchPlan(

@@ -81,10 +81,11 @@ class Heapprofile(Backend):
                 "leave out `args` and --tool-arg; its settings are options: --set HEAP_PROFILE_TIME_INTERVAL=10",
             )
         env: dict[str, str | None] = dict(profile.env)
-        env.setdefault("PERFTOOLS_VERBOSE", "-1")  # not a line on the program's stderr for each dump; errors stay
+        if not options.HEAP_PROFILE_MMAP_LOG:
+            env.setdefault("PERFTOOLS_VERBOSE", "-1")  # not a line on the program's stderr for each dump; errors stay
         env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
         env["HEAPPROFILESIGNAL"] = str(options.signal)
-        env.update({name: str(int(value)) for name, value in options.given().items() if name.isupper()})
+        env |= environment(options)
         if not self.linked_in(target):
             env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
         snapshots = profile.snapshots
@@ -160,6 +161,12 @@ def _doubt_what_passes_by(recordings: Sequence["Recording"], outcome: Outcome) -
     for recording in recordings:
         if recording.pid not in allocates and names.get(recording.pid or 0) not in programs:
             recording.flaws.append(BYPASSED)
+
+
+def environment(options: ToolOptions) -> dict[str, str]:
+    """The options that are named as the library's environment variables, as it reads them."""
+    given = ((name, value) for name, value in options.given().items() if name.isupper())
+    return {name: value if isinstance(value, str) else str(int(value)) for name, value in given}
 
 
 def linked_in(target: Target) -> bool:
