@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define END "leakrun: end\n"
 #define STALE (64 << 10) /* bytes of the stack that earlier calls may have left pointers in */
 
 static const int ending[] = {SIGTERM, SIGINT, SIGHUP}; /* what people and service managers stop programs with */
@@ -42,7 +43,7 @@ static void copy_maps(int to) {
     int from = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     if (from < 0) return;
     while ((count = read(from, room, sizeof room)) > 0)
-        if (write(to, room, (size_t)count) != count) break; /* a full disk: the file is cut, and says so */
+        if (write(to, room, (size_t)count) != count) break;
     close(from);
 }
 
@@ -64,6 +65,7 @@ static void say(int number, const char *what) {
     int to = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (to < 0) return;
     if (write(to, what, strlen(what)) == (ssize_t)strlen(what)) copy_maps(to);
+    if (write(to, END, strlen(END)) < 0) errno = 0; /* a full disk: the file is cut, and that shows */
     close(to);
 }
 

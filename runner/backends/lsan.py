@@ -102,7 +102,7 @@ class Lsan(Backend):
             name="leak check",
             action=SendSignal(options.signal),
             gate=Gate(catches=options.signal),
-            proof=Proof("lsan.*.{pid}", marker=b"leakrun: "),
+            proof=Proof("lsan.*.{pid}", marker=b"leakrun: end"),
             every=snapshots.every,
             adaptive=snapshots.adaptive,
             rss_step=snapshots.rss_step,

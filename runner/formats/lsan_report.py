@@ -17,6 +17,8 @@ leakrun's own shim writes below each report that the check was made, or why it w
 
     leakrun: checked
     MAPPED_LIBRARIES:
+    ...
+    leakrun: end
 
 so that "no leaks", of which LeakSanitizer says nothing, is told from "nobody looked", and addresses can be named.
 """
@@ -49,6 +51,8 @@ _AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
 _AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
 _CHECKED = re.compile(rb"leakrun: (checked|not checked: (.*))")
 _MAPS = b"MAPPED_LIBRARIES:"
+_END = b"leakrun: end\n"
+_SHADOW = (b"Shadow bytes around", b"  Right alloca redzone")  # the first and the last of what ASan prints of its shadow memory
 _LONGEST_LINE = 1 << 16
 _LONGEST_NAME = 4000
 _MOST_MAPS = 1 << 24  # bytes
@@ -71,7 +75,7 @@ def read(stream: BinaryIO, name: str) -> Recording:
     reader = _Reader(name)
     while line := stream.readline(_LONGEST_LINE):
         if line.rstrip() == _MAPS:
-            reader.recording.mappings = parse_maps(stream.read(_MOST_MAPS))
+            reader.take_maps(stream.read(_MOST_MAPS))
             break
         reader.take(_COLOURS.sub(b"", line.rstrip(b"\r\n")))
     return reader.finish()
@@ -111,11 +115,18 @@ class _Reader:
             self._open, self._defect = False, None
         elif omitted := _OMITTED.match(line):
             self.recording.limits.append(f"{int(omitted[1]):,} more leaks are left out of the report (max_leaks)")
+        elif line.startswith(_SHADOW):
+            self._open = line.startswith(_SHADOW[0])
         elif checked := _CHECKED.match(line):
             if checked[2]:
                 self.recording.flaws.append(f"{FATAL}: {_text(checked[2])}")
         elif self._defect is not None and _ANOTHER_STACK.match(line):
             self._begin_another(line)
+
+    def take_maps(self, text: bytes) -> None:
+        """The rest of the file."""
+        self.recording.mappings = parse_maps(text)
+        self._open |= not text.endswith(_END)
 
     def finish(self) -> Recording:
         """All that was read, and what is missing."""
