@@ -48,26 +48,46 @@ def bundle(run: RunDirectory, output: Path, *, with_binaries: bool = False) -> B
     manifest = run.read_manifest()
     if manifest["state"] not in ("complete", "incomplete"):
         said.left_out.append(f"{run.id} is {manifest['state']}: what comes later is not in it")
-    redactor = Redactor(profile.load(str(run.profile), backends.options_for), manifest)
     with _whole(output) as file, _compressing(file, output) as stream, tarfile.open(fileobj=stream, mode="w|") as archive:
-        paths = list(_files(run, said))
-        if redactor.active:
-            for path in paths:
-                _learn(redactor, path)
-        for path in paths:
-            _add(archive, run, path, redactor, said)
+        for part in _parts(run):
+            _add_part(archive, run, part, said)
         for path in _binaries(run, said) if with_binaries else ():
-            name = f"{run.id}/binaries/{str(path).lstrip('/')}"
-            with path.open("rb") as content:
-                _add_stream(archive, name, content, path.stat())
+            for part in _parts(run):
+                if str(path) in _mapped(part):
+                    name = f"{run.id}/{part.path.relative_to(run.path)}/binaries/{str(path).lstrip('/')}".replace("/./", "/")
+                    with path.open("rb") as content:
+                        _add_stream(archive, name, content, path.stat())
             said.binaries.append(str(path))
     return said
 
 
+def _parts(run: RunDirectory) -> Iterator[RunDirectory]:
+    """The run itself, and of a hunt its steps, which are runs."""
+    yield run
+    for path in sorted(run.path.glob("steps/*/manifest.json")):
+        yield RunDirectory(path.parent)
+
+
+def _add_part(archive: tarfile.TarFile, run: RunDirectory, part: RunDirectory, said: Bundled) -> None:
+    """The files of a run, or of one step of a hunt, without what its own profile keeps out."""
+    paths = list(_files(part, said))
+    redactor = None
+    if part.profile.exists():
+        redactor = Redactor(profile.load(str(part.profile), backends.options_for), part.read_manifest())
+    if redactor is not None and redactor.active:
+        for path in paths:
+            _learn(redactor, path)
+    else:
+        redactor = None
+    for path in paths:
+        _add(archive, run, part, path, redactor, said)
+
+
 def _files(run: RunDirectory, said: Bundled) -> Iterator[Path]:
-    """The run's plain files, in the order of their names."""
+    """The run's plain files, in the order of their names; not those of a hunt's steps."""
+    apart = {run.requests, run.path / "binaries", run.path / "steps"}
     for directory, names, files in os.walk(run.path):
-        names[:] = sorted(name for name in names if Path(directory, name) != run.requests and name != "binaries")
+        names[:] = sorted(name for name in names if Path(directory, name) not in apart)
         for name in sorted(files):
             path = Path(directory, name)
             try:
@@ -101,13 +121,15 @@ def _learn(redactor: Redactor, path: Path) -> None:
         return  # _add says so
 
 
-def _add(archive: tarfile.TarFile, run: RunDirectory, path: Path, redactor: Redactor, said: Bundled) -> None:
+def _add(
+    archive: tarfile.TarFile, run: RunDirectory, part: RunDirectory, path: Path, redactor: Redactor | None, said: Bundled
+) -> None:
     name = f"{run.id}/{path.relative_to(run.path)}"
     try:
         status = path.stat()
-        if redactor.active and path == run.profile:
+        if redactor is not None and path == part.profile:
             _add_stream(archive, name, io.BytesIO(redactor.profile().encode("utf-8", "surrogateescape")), status)
-        elif redactor.active and _is_rewritten(run, path):
+        elif redactor is not None and _is_rewritten(part, path):
             head = _head(path)
             if not is_text(head):
                 said.left_out.append(f"{path.relative_to(run.path)} is no text, and could hold what `redact` is for")
@@ -143,10 +165,11 @@ def _add_stream(archive: tarfile.TarFile, name: str, content: IO[bytes], status:
 
 def _binaries(run: RunDirectory, said: Bundled) -> Iterator[Path]:
     """The programs and libraries that were mapped, if they are still those that ran."""
-    known = {path: build for path, build in load_names(run.symbols).modules if build}
     manifest = run.read_manifest()
     ended = float(manifest["started_at"]) + float(manifest["seconds"])
-    for mapped in sorted(_mapped(run) | set(known)):
+    parts = list(_parts(run))
+    known = {path: build for part in parts for path, build in load_names(part.symbols).modules if build}
+    for mapped in sorted(set().union(*map(_mapped, parts))):
         path = Path(mapped)
         if not path.is_file():
             said.left_out.append(f"{mapped} is not there any more")

@@ -164,3 +164,19 @@ def test_files_that_are_not_plain_and_the_requests_stay_out(runs: Path, tmp_path
     assert not any("requests" in name or "link" in name for name in names)
     assert abs(times["run/manifest.json"] - (run / "manifest.json").stat().st_mtime) < 1e-5
     assert json.loads((run / "manifest.json").read_text())["state"] == "complete"
+
+
+def test_a_hunt_goes_whole_with_its_steps(program: Path, tmp_path: Path) -> None:
+    hunted = leakrun("hunt", "-q", "--budget", "40s", "-o", tmp_path / "hunt", "--", program)
+    assert hunted.returncode == 0, hunted.stderr
+    made = leakrun("bundle", tmp_path / "hunt", "--with-binaries", "-o", tmp_path / "sent.tar.gz")
+    assert made.returncode == 0, made.stderr
+    there = unpacked(tmp_path / "sent.tar.gz", tmp_path / "there")
+    steps = sorted(path.name for path in (there / "steps").iterdir())
+    assert steps == sorted(path.name for path in (tmp_path / "hunt" / "steps").iterdir())
+    assert all(
+        (there / "steps" / step / f"binaries{program}").exists() for step in steps if (there / "steps" / step / "maps").exists()
+    )
+    mine, theirs = answer(tmp_path / "hunt"), answer(there)
+    for key in ("verdict", "findings", "errors"):
+        assert theirs[key] == mine[key]
