@@ -93,6 +93,7 @@ def plan(
         *output,
         f"--vgdb-prefix={out}/vgdb",
         "--fullpath-after=",
+        *_malloc_of_musl(target, profile),
         *options_as_arguments(profile.options),
         *profile.args,
         *target.argv,
@@ -151,6 +152,18 @@ def checkpoint(
         patience=VGDB_SECONDS,
         keep_last=keep_last,
     )
+
+
+def _malloc_of_musl(target: Target, profile: Profile) -> list[str]:
+    """Where valgrind is to look for malloc in a program of musl's, whose library is not called as glibc's: else it sees none.
+
+    Measured: Debian's has no soname at all, for which valgrind's word is NONE; Alpine's is libc.musl-x86_64.so.1.
+    """
+    given = getattr(profile.options, "soname_synonyms", None)
+    if target.elf is None or "ld-musl" not in (target.elf.interpreter or "") or given:
+        return []
+    named = any("musl" in name for name in target.elf.needed)
+    return [f"--soname-synonyms=somalloc={'libc.musl*' if named else 'NONE'}"]
 
 
 def gate(out: Path) -> Gate:

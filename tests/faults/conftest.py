@@ -28,6 +28,7 @@ static void *keep[1000000];
 static int kept;
 static volatile sig_atomic_t heard;
 __attribute__((noinline)) static void leaks(void) { keep[__sync_fetch_and_add(&kept, 1)] = malloc(3000); }
+__attribute__((noinline)) static void lost(void) { void *volatile block = malloc(3000); (void)block; }
 static void work(double seconds) { double end = now() + seconds; while (now() < end) { leaks(); nap(5); } }
 static void *churn(void *seconds) {
     double end = now() + *(double *)seconds;
@@ -55,6 +56,7 @@ int main(int argc, char **argv) {
     const char *how = argv[1];
     double seconds = atof(argv[2]);
     if (!strcmp(how, "work")) work(seconds);
+    else if (!strcmp(how, "lose")) for (double end = now() + seconds; now() < end; nap(5)) lost();
     else if (!strcmp(how, "reexec")) {
         int left = atoi(argv[3]);
         char next[32];

@@ -76,7 +76,7 @@ def test_a_musl_program_is_never_clean(tool: str, flags: tuple[str, ...], tmp_pa
     need("musl-gcc")
     (tmp_path / "p.c").write_text(LEAKER)
     subprocess.run(["musl-gcc", "-g", *flags, "-o", tmp_path / "p", tmp_path / "p.c"], check=True)
-    never_clean(tool, tmp_path / "run", tmp_path / "p", "work", "1")
+    never_clean(tool, tmp_path / "run", tmp_path / "p", "lose", "1")
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -85,4 +85,4 @@ def test_a_32_bit_program_is_never_clean(tool: str, tmp_path: Path) -> None:
     made = subprocess.run(["gcc", "-m32", "-g", "-o", tmp_path / "p", tmp_path / "p.c"], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("gcc can't build for 32 bits here (gcc-multilib is not installed)")
-    never_clean(tool, tmp_path / "run", tmp_path / "p", "work", "1")
+    never_clean(tool, tmp_path / "run", tmp_path / "p", "lose", "1")
