@@ -349,8 +349,8 @@ class Finding:
 class Note:
     """Something worth knowing that is nobody's fault.
 
-    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, live, never-read, never-used, short-lived
-    or limit.
+    kind is plateau, retained, fragmentation, reachable-at-exit, possibly-lost, indirectly-lost, live, never-read, never-used,
+    short-lived, disputed or limit.
     The site and its bytes are given where the note speaks of one.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from runner.analysis.witnesses import GROWTHS, LOSSES, PRECEDENCE, Place, Said, Witness, places, text_of, with_kin
+from runner.analysis.witnesses import GROWTHS, LOSSES, PRECEDENCE, Place, Said, Witness, is_held, places, text_of, with_kin
 from runner.analysis.wording import count_text, size_text
 from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Verdict
 
@@ -67,6 +67,7 @@ class _Court:
 
     standing     they are findings
     disputed     one tool sees them grow, and another that judged does not
+    held         they are lost with other blocks, under which they stand
     idle         only interior pointers reach them, and they do not grow
     unexplained  what the kernel sees grow, for which no named code is the cause
     """
@@ -77,8 +78,11 @@ class _Court:
         self._kernel = [(each, finding) for each in witnesses for finding in each.unnamed()]
         named = places(witnesses)
         self.idle = [place for place in named if self._is_idle(place)]
-        self.standing = [place for place in named if place not in self.idle and not self._dissenters(place)]
-        heard = with_kin([place for place in named if place not in self.idle and self._dissenters(place)])
+        lost = any(place.kind is FindingKind.LOST for place in named)
+        self.held = [place for place in named if lost and place.kind is FindingKind.GROWING and is_held(place, witnesses)]
+        left = [place for place in named if place not in self.idle and place not in self.held]
+        self.standing = [place for place in left if not self._dissenters(place)]
+        heard = with_kin([place for place in left if self._dissenters(place)])
         self.disputed = [place for place in heard if self._dissenters(place)]
         self.standing += [place for place in heard if place not in self.disputed]
         self.unexplained = [(each, finding) for each, finding in self._kernel if not self._is_explained(finding)]

@@ -196,7 +196,7 @@ def _key(site: Site, kind: LossKind | None = None) -> Key:
 def _lost(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> dict[Key, Held]:
     held: dict[Key, Held] = defaultdict(Held)
     for lost in fold_losses(recordings, blamers):
-        if lost.heaviest is not None:
+        if lost.heaviest is not None and lost.kind is not LossKind.INDIRECT:  # those bytes are their heads'
             source = Held(lost.bytes, lost.blocks, lost.site, lost.frame, *lost.heaviest)
             _add(held[_key(lost.site, lost.kind)], source, lost.largest)
     return dict(held)

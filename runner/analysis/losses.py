@@ -59,12 +59,12 @@ class Lost:
 
 
 def fold_losses(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> list[Lost]:
-    """All leak records by kind and site, most bytes first. Indirect records stand under their heads and are left out."""
+    """All leak records by kind and site, most bytes first. The bytes of indirect ones stand under their heads too."""
     folded: dict[tuple[LossKind, Site], Lost] = {}
     inherited = _Inherited(recordings)
     for recording, blamer in zip(recordings, blamers, strict=True):
         for number, loss in enumerate(recording.losses, 1):
-            if loss.kind is LossKind.INDIRECT or blamer.positions[loss.stack_id] == HIDDEN:
+            if blamer.positions[loss.stack_id] == HIDDEN:
                 continue
             site = site_of(blamer.frame(loss.stack_id), recording.mappings)
             lost = folded.setdefault((loss.kind, site), Lost(loss.kind, site))

@@ -10,7 +10,9 @@ from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text, size_text
 from runner.model import LossKind, Note, Recording
 
+INDIRECT = "indirectly-lost"
 _LARGEST = 3  # sites named of each kind
+_MOST_INDIRECT = 10  # a structure has as many kinds of parts
 _WORTH_NAMING = 0.05  # of what lives: a plateau of less is not spoken of
 
 
@@ -54,15 +56,17 @@ def _live(growth: Growth, standing: Standing) -> Note:
 
 
 def loss_notes(losses: Sequence[Lost]) -> list[Note]:
-    """What is reachable, possibly lost in few blocks, or lost by the C library itself; the largest of each named."""
+    """What is reachable, possibly lost in few blocks, lost by the C library, or lost with its head; the largest of each."""
     left = [lost for lost in losses if lost.finding_kind() is None]
     reachable = [lost for lost in left if lost.kind is LossKind.REACHABLE]
     possible = [lost for lost in left if lost.kind is LossKind.POSSIBLE]
+    held = [lost for lost in left if lost.kind is LossKind.INDIRECT]
     system = [lost for lost in left if lost.kind is LossKind.DEFINITE]
     return [
         *_named("reachable-at-exit", reachable, "still reachable at exit"),
         *_named("possibly-lost", possible, "possibly lost"),
         *_named("possibly-lost", system, "lost by the system's libraries, none of the program's code on the stack"),
+        *_named(INDIRECT, held, "that only lost blocks point to", most=_MOST_INDIRECT),
     ]
 
 
@@ -81,10 +85,10 @@ def remark_notes(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> 
     ]
 
 
-def _named(kind: str, losses: Sequence[Lost], what: str) -> Iterable[Note]:
-    for lost in losses[:_LARGEST]:
+def _named(kind: str, losses: Sequence[Lost], what: str, most: int = _LARGEST) -> Iterable[Note]:
+    for lost in losses[:most]:
         yield _note(kind, lost.site, f"{lost.site.text()}: {_amount(lost.bytes, lost.blocks)} {what}", lost.bytes)
-    rest = losses[_LARGEST:]
+    rest = losses[most:]
     if rest:
         amount = _amount(sum(lost.bytes for lost in rest), sum(lost.blocks for lost in rest))
         yield Note(kind, f"{amount} {what} at {count_text(len(rest), 'other site')}")

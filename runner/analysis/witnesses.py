@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from runner.analysis.notes import INDIRECT
 from runner.analysis.wording import place_text
-from runner.model import Answer, AnswerFrame, Finding, FindingKind
+from runner.model import Answer, AnswerFrame, Finding, FindingKind, Note
 
 LOSSES = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 GROWTHS = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
@@ -169,6 +170,19 @@ def _joined(group: list[Place]) -> Iterator[Place]:
 
 def _close(one: Place, other: Place) -> bool:
     return one.line is None or other.line is None or abs(one.line - other.line) <= _NEAR
+
+
+def is_held(place: Place, witnesses: Sequence[Witness]) -> bool:
+    """Whether one that follows pointers found it lost with other blocks, of which alone it hangs, and no more of it in use."""
+    notes = [note for witness in witnesses for note in witness.answer.notes if _speaks_of(note, place)]
+    held, used = (sum(note.bytes or 0 for note in notes if note.kind == kind) for kind in (INDIRECT, "reachable-at-exit"))
+    return held > used
+
+
+def _speaks_of(note: Note, place: Place) -> bool:
+    if note.file is None or (_bare(note.function), note.file.rpartition("/")[2]) != place.key:
+        return False
+    return note.line is None or place.line is None or abs(note.line - place.line) <= _NEAR
 
 
 def with_kin(group: Sequence[Place]) -> list[Place]:

@@ -182,7 +182,8 @@ def test_lost_blocks_are_ranked_and_counted_once():
         ("lose", 300, 3, 0.3),
     ]
     assert [(n.kind, n.function, n.file, n.line, n.bytes) for n in answer.notes] == [
-        ("reachable-at-exit", "keep", "/home/me/app/server.c", 50, 5000)
+        ("reachable-at-exit", "keep", "/home/me/app/server.c", 50, 5000),
+        ("indirectly-lost", "node_new", "/home/me/app/server.c", 5, 684),
     ]
     assert answer.findings[0].evidence[0].startswith("700 bytes in 1 block, definitely lost")
 

@@ -206,3 +206,12 @@ def test_reports_without_a_pid_are_left_as_they_are() -> None:
     report.pid = None
     without_repeats([report, report])
     assert len(report.losses) == 2
+
+
+def test_what_hangs_on_lost_blocks_stands_under_them_however_it_grows() -> None:
+    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 17, 600_000)
+    grown = heapprofile(finding(GROWING, line=17, size=800_000), finding(GROWING, line=40, size=10_000))
+    agreed = agree([grown, memcheck(finding(LOST, line=10), notes=[part])])
+    assert sites(agreed) == [("lost", "put", 10), ("growing", "put", 40)]
+    used = Note("reachable-at-exit", "in use", "put", "/src/cache.c", 17, 900_000)
+    assert len(agree([grown, memcheck(finding(LOST, line=10), notes=[part, used])]).answer.findings) == 3
