@@ -60,6 +60,9 @@ def write(
 ) -> None:
     """Write the page of these runs and files. Raises LeakrunError for what is not there, or without the page's script."""
     references = [moments.parse(text, runs_dir) for text in ([base] if base is not None else []) + list(what)]
+    for reference in references:
+        if reference.number is not None or reference.pid is not None:
+            moments.one(reference.text, runs_dir, search)  # refuses a process or a snapshot that is not there
     groups = _groups(references)
     if len(groups) > _HUGE_RUNS:
         raise LeakrunError(ErrorKind.USAGE, f"{len(groups)} runs are too many for one page", f"name at most {_HUGE_RUNS}")

@@ -1,5 +1,6 @@
 """The report page in a real browser: what somebody sees, and what mouse and keys do."""
 
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_names_are_texts_whatever_is_in_them(window: Browser, page: Path) -> Non
     press(window, "#calls [data-inward=false]")
     assert HOSTILE in text(window, ".calls")
     assert window.run("document.querySelectorAll('img, iframe, object').length") == 0
-    assert window.run("document.scripts.length") == 3
+    assert window.run("document.scripts.length") == 2
     assert window.run("window.broken === undefined")
 
 
@@ -368,6 +369,19 @@ def test_several_runs_stand_together(window: Browser, runs: Path) -> None:
         if "Keeper" in row["name"]
     )
     assert abs(kept["change"]) < 0.1 * kept["now"]
+
+
+def test_a_run_that_recorded_nothing_says_so_and_hides_no_other(window: Browser, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "heapprofile", tmp_path / "empty")
+    for dump in (tmp_path / "empty" / "raw").iterdir():
+        dump.unlink()
+    shutil.copytree(runs / "massif", tmp_path / "massif")
+    opened(window, written(tmp_path, "empty", "massif"))
+    assert text(window, "#verdict .pill") == "inconclusive" and "left no" in text(window, "#verdict")
+    assert "Nothing bounded" not in text(window, "#limits").split("massif")[0]
+    assert "recorded nothing" in text(window, "#runs") and "keep" in text(window, "#sites")
+    opened(window, written(tmp_path, "empty"))
+    assert "No stacks were recorded" in window.run("document.body.innerText")
 
 
 def test_a_base_is_where_the_page_opens(window: Browser, runs: Path) -> None:

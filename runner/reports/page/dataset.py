@@ -1,5 +1,6 @@
 """One process of a run as a page shows it: its snapshots, or what was in use when it ended, by stack and by site."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,7 @@ class Sites:
 
     def _row(self, site: Site | None, frame: Frame | None, kind: str, ranked: Ranked | None) -> tuple[object, ...]:
         string = self.tables.string
-        shape = (ranked.shape.value, round(ranked.slope, 6), ranked.share) if ranked else (kind, None, 0)
+        shape = (ranked.shape.value, _finite(ranked.slope), ranked.share) if ranked else (kind, None, 0)
         if site is None:
             return (string(frame_name(frame or Frame())), 0, 0, 0, string(shape[0]), *shape[1:])
         name = site.function or frame_name(frame or Frame(module=site.module, address=site.address))
@@ -57,6 +58,10 @@ class Sites:
         """As columns."""
         columns = [list(column) for column in zip(*self.rows, strict=True)] or [[] for _ in _SITE_COLUMNS]
         return dict(zip(_SITE_COLUMNS, columns, strict=True))
+
+
+def _finite(slope: float) -> float | None:
+    return round(slope, 6) if math.isfinite(slope) else None
 
 
 class _Stacks:

@@ -29,7 +29,6 @@ _PAGE = """<!doctype html>
 <noscript>This report is drawn by a script within this file; here scripts are switched off.</noscript>
 <div id="page"></div>
 <script type="application/json" id="data">{data}</script>
-<script type="text/plain" id="licences">{licences}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -44,8 +43,7 @@ def write(document: dict[str, Any], title: str, stream: BinaryIO) -> None:
         policy=f"default-src 'none'; script-src 'sha256-{digest}'; {_POLICY}",
         title=html.escape(title),
         style=style,
-        data=escaped(document),
-        licences=licences.replace("<", "&lt;"),
+        data=escaped({**document, "licences": licences}),
         script=script,
     )
     stream.write(text.encode("utf-8", "replace"))

@@ -28,12 +28,12 @@ const rows = (pairs) => el("dl", {}, pairs.filter(([, value]) => value !== null 
 export function limits(page) {
   const node = section("limits", "What could be seen, and what could not", page.data.runs.map((run, number) => {
     const sets = page.sets.filter((set) => set.runNumber === number);
-    const flaws = unique(sets.flatMap((set) => [...set.flaws, ...(set.complete ? [] : ["the tool's output is not complete"])]));
+    const flaws = unique([...run.answer.doubts, ...sets.flatMap((set) => [...set.flaws, ...(set.complete ? [] : ["the tool's output is not complete"])])]);
     const bounds = unique([...sets.flatMap((set) => [...set.limits, ...set.left_out]), ...run.answer.notes.filter((note) => note.kind === "limit").map((note) => note.text)]);
     const notes = run.answer.notes.filter((note) => note.kind !== "limit");
     const left = run.answer.all_notes - run.answer.notes.length;
     return [page.several ? el("h3", {}, run.name) : null, list(flaws, "doubts"), list(bounds, "plain"),
-      flaws.length + bounds.length ? null : el("p", {}, "Nothing bounded the tool's view that it or leakrun knows of."),
+      flaws.length + bounds.length ? null : el("p", {}, sets.length ? "Nothing bounded the tool's view that it or leakrun knows of." : "Nothing was recorded, so nothing could be seen."),
       notes.length ? el("details", { open: notes.length <= 6 }, el("summary", {}, plural(notes.length + Math.max(0, left), "note")), el("ul", { class: "plain" }, notes.map((note) => el("li", {}, note.text)), left > 0 ? el("li", { class: "muted" }, `${left} more are not in this page`) : null)) : null];
   }));
   node.dataset.short = "Limits";

@@ -93,9 +93,8 @@ function helpBox() {
 }
 
 function footer(page) {
-  const licences = document.getElementById("licences").textContent;
   return el("footer", {}, el("p", {}, `Written by leakrun ${page.data.leakrun}. This file is all there is: it fetches nothing, and sends nothing.`),
-    el("details", {}, el("summary", {}, "licences of what is in it"), el("pre", {}, licences)));
+    el("details", {}, el("summary", {}, "licences of what is in it"), el("pre", {}, page.data.licences)));
 }
 
 function keyboard(state, views, parts, help) {

@@ -46,6 +46,7 @@ export function verdict(run, page, number) {
   const { answer } = run;
   const { findings } = answer;
   const rest = findings.slice(TOP);
+  const doubts = answer.doubts.filter((text) => !answer.reasons.includes(text));
   const typed = command(answer.run.command);
   const more = answer.all_findings > findings.length ? el("p", { class: "muted" }, `${answer.all_findings - findings.length} more findings are not in this page: \`leakrun show\` has all.`) : null;
   const node = section(number ? `verdict-${number}` : "verdict", page.several ? run.name : typed || run.name,
@@ -55,7 +56,7 @@ export function verdict(run, page, number) {
     findings.length ? el("ol", { class: "findings" }, findings.slice(0, TOP).map((each) => findingCard(each, page))) : null,
     rest.length ? el("details", {}, el("summary", {}, `${plural(rest.length, "more finding")}`), el("ol", { class: "findings", start: TOP + 1 }, rest.map((each) => findingCard(each, page)))) : null,
     more,
-    answer.doubts.length ? el("ul", { class: "doubts" }, answer.doubts.map((text) => el("li", {}, text))) : null,
+    doubts.length ? el("ul", { class: "doubts" }, doubts.map((text) => el("li", {}, text))) : null,
     answer.all_errors ? el("p", {}, el("a", { href: "#errors" }, `${plural(answer.all_errors, "error")} of use`), " besides") : null);
   node.classList.add("verdict-card");
   return node;
