@@ -7,6 +7,7 @@ from typing import TextIO
 from runner.paths import near as near
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_IN_ASCII = str.maketrans(f"{_BLOCKS}…", "_.,-=+*#~")
 
 
 def plain(text: str) -> str:
@@ -51,9 +52,13 @@ def sparkline(series: Sequence[tuple[float, int]], columns: int) -> str:
 
 
 def encodable(text: str, stream: TextIO) -> str:
-    """`text` with what the stream's encoding lacks replaced."""
+    """`text` with what the stream's encoding lacks replaced: blocks and the ellipsis by what is like them in ASCII."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def file_line(file: str, line: int | None) -> str:

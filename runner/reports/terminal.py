@@ -8,7 +8,7 @@ from typing import TextIO
 from runner.analysis.frames import is_machinery
 from runner.analysis.wording import count_text, place_text, rate_text, seconds_text, share_text, size_text
 from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, TimeUnit, Verdict
-from runner.reports.plain import file_line, fitted, near, plain, sparkline
+from runner.reports.plain import encodable, file_line, fitted, near, plain, sparkline
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "1", "2", "31", "32", "33", "36"
 _VERDICT_STYLES = {
@@ -44,9 +44,7 @@ def render(answer: Answer, stream: TextIO, *, width: int, color: bool, verbose: 
     Control characters in names are shown, not sent; what the stream's encoding lacks is replaced.
     """
     page = _Page(max(width, _NARROWEST), color, verbose, link)
-    text = "\n".join(page.lines(answer)) + "\n"
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding))
+    stream.write(encodable("\n".join(page.lines(answer)) + "\n", stream))
 
 
 class _Page:

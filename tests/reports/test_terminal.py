@@ -171,3 +171,13 @@ def test_links_take_no_columns():
     assert "\x1b]8;;file://host/home/me/app/server.c#12\x1b\\" in stream.getvalue()
     unlinked = re.sub(r"\x1b\]8;;[^\x1b]*\x1b\\", "", stream.getvalue())
     assert unlinked == text_of(lost(3), width=60, color=True, verbose=True)
+
+
+def test_where_the_locale_has_no_blocks_the_growth_is_drawn_in_ascii():
+    answer = conclude([growing({(MALLOC, code("put", 7), MAIN): [n * 100_000 for n in range(31)]}, range(31))], Scope(GROWTH))
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    terminal.render(answer, stream, width=80, color=False, verbose=False)
+    stream.flush()
+    drawn = next(line.strip() for line in raw.getvalue().decode("ascii").splitlines() if "##" in line)
+    assert drawn == "".join(sorted(drawn, key="_.,-=+*#".index)) and len(set(drawn)) == 8
