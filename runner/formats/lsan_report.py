@@ -25,6 +25,7 @@ so that "no leaks", of which LeakSanitizer says nothing, is told from "nobody lo
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import BinaryIO
 
 from runner.mappings import parse_maps
@@ -43,9 +44,9 @@ _OMITTED = re.compile(rb"Omitting %b more leak" % _N)
 _ANOTHER_STACK = re.compile(
     rb"(?:freed by|previously allocated by|allocated by|Thread T\d+.*created by).*:$|0x[0-9a-f]+ is located .*"
 )
-_FRAME = re.compile(
-    rb"\s*#\d+ 0x([0-9a-f]{1,16})(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?"
-    rb"(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
+_FRAME = re.compile(rb"\s*#\d+ 0x([0-9a-f]{1,16})((?: .*)?)")
+_CODE = re.compile(
+    rb"(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
 )
 _AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
 _AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
@@ -92,6 +93,7 @@ class _Reader:
         self._frames: list[Frame] = []
         self._offsets: dict[int, int] = {}  # in their objects, of addresses without a name
         self._defect: Defect | None = None
+        self._known: dict[bytes, tuple[Frame, int | None]] = {}  # what stands behind an address, which recurs
 
     def take(self, line: bytes) -> None:
         """One line."""
@@ -186,24 +188,33 @@ class _Reader:
         frames, self._frames = self._frames, []
         close, self._close = self._close, None
         assert close is not None
-        marked = [
-            frame._replace(
-                inlined=frame.signature is not None and number + 1 < len(frames) and frames[number + 1].address == frame.address
-            )
-            for number, frame in enumerate(frames)
-        ]
-        close(self.recording.table.intern(marked or [Frame()]))
+        for number, (frame, caller) in enumerate(pairwise(frames)):
+            if frame.address == caller.address and frame.signature is not None:
+                frames[number] = frame._replace(inlined=True)
+        close(self.recording.table.intern(frames or [Frame()]))
 
     def _frame(self, found: re.Match[bytes]) -> Frame:
-        pc, what, module, offset = int(found[1], 16), found[2], found[3], found[4]
-        path = _text(module) if module is not None else None
-        if what:
-            place = _AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what) if module is None else None
-            name, file, line = place.groups() if place else (what, None, None)
-            return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, path, pc)
+        address, code = int(found[1], 16), self._known.get(found[2])
+        if code is None:
+            code = self._known[found[2]] = _code(found[2])
+        frame, offset = code
         if offset is not None:
-            self._offsets[pc] = int(offset, 16)
-        return Frame(module=path, address=pc)
+            self._offsets[address] = offset
+        return frame._replace(address=address)
+
+
+def _code(text: bytes) -> tuple[Frame, int | None]:
+    """What stands behind an address: a frame that lacks the address, and where it has no name the address in its object."""
+    found = _CODE.fullmatch(text)
+    if found is None:
+        return Frame(), None
+    what, module, offset = found.groups()
+    path = _text(module) if module is not None else None
+    if not what:
+        return Frame(module=path), int(offset, 16) if offset is not None else None
+    place = (_AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what)) if module is None else None
+    name, file, line = place.groups() if place else (what, None, None)
+    return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, path), None
 
 
 def _give_indirect_to_its_head(recording: Recording) -> None:
