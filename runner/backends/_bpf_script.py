@@ -88,7 +88,7 @@ def script(pid: int, places: Sequence[Place], text: Sequence[tuple[int, int]], e
     parts.append(f"{returning} /pid == {pid} && @size[tid]/ {{ {_recorded(text, depth)} {_cleared()} }}")
     parts += [_entry(pid, place) for place in sorted(places, key=_frees)]
     parts.append(f"interval:ms:{max(round(every * 1000), 10)} {{ {_SNAPSHOT} }}")
-    parts.append(f"END {{ {' '.join(f'clear(@{name});' for name in (*kept, 'allocated', 'freed', 'untracked', 'new'))} }}")
+    parts.append(f"END {{ {' '.join(f'clear(@{name});' for name in (*kept, 'allocated', 'freed', 'untracked', 'new', 'at'))} }}")
     return "\n".join(parts) + "\n"
 
 
@@ -96,10 +96,12 @@ def _frees(place: Place) -> bool:
     return place.what is not None and bool(place.what.old)
 
 
-# What was freed first: a block that is freed in between then counts as live, and not as freed and never allocated.
+# What was freed is read first: a block that is freed in between then counts as live, and not as freed and never allocated.
+# bpftrace reads a map when it comes to print it, which is later than it was told to, above all while it still attaches. So the
+# time is printed out of a map too: snapshots that were due in the meantime come out as one, at the time of the last.
 _SNAPSHOT = (
-    "print(@freed); print(@allocated); if (@new) { @new = 0; print(@frame); print(@below); } print(@untracked);"
-    ' printf("at %llu\\n", nsecs);'
+    "@at = nsecs; print(@freed); print(@allocated); if (@new) { @new = 0; print(@frame); print(@below); } print(@untracked);"
+    " print(@at);"
 )
 _FORGOTTEN = "$s = @site[$p]; if ($s) { @freed[$s] = stats(@bytes[$p]); delete(@bytes[$p]); delete(@site[$p]); }"
 

@@ -17,7 +17,7 @@ from runner.profile import Profile
 if TYPE_CHECKING:  # what only reading needs is imported when it reads
     from runner.model import Recording
 
-INSTALL = "apt-get install gdb coreutils  (dnf install gdb coreutils, pacman -S gdb coreutils)"
+INSTALL = "apt-get install gdb  (dnf install gdb, pacman -S gdb)"
 SCRIPT = Path(__file__).with_name("_malloc_info_dump.py")
 NAME = re.compile(r"malloc_info\.(\d+)\.(\d+)\.xml")
 LONGEST = 10.0  # seconds: the process stands still meanwhile; then gdb is told to let go
@@ -45,8 +45,8 @@ class MallocInfo(Backend):
     Options: ClassVar[type[ToolOptions]] = MallocInfoOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:
-        """Find gdb, and timeout(1), which tells it when its time is up."""
-        found = shutil.which("gdb") if shutil.which("timeout") else None
+        """Find gdb. timeout(1), which tells it when its time is up, is wherever there is a shell."""
+        found = shutil.which("gdb")
         limits = (NO_PTRACE,) if found and os.geteuid() and _gdb.ptrace_scope() > 0 else ()
         return ToolStatus("gdb", Path(found) if found else None, (), limits, INSTALL)
 

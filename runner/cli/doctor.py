@@ -51,6 +51,7 @@ HELPERS = (
     Helper(("vgdb",), "snapshots under valgrind while the program runs", _VALGRIND),
     Helper(("ms_print",), "massif's own text beside its files", _VALGRIND),
     Helper(("gdb",), "reaches into a program that runs already", "apt-get install gdb  (dnf install gdb, pacman -S gdb)"),
+    Helper(("dot",), "draws call graphs", "apt-get install graphviz  (dnf install graphviz, pacman -S graphviz)"),
 )
 
 

@@ -7,7 +7,7 @@
     {"type": "map", "data": {"@below": {"STACK": OTHER, ...}}}    the stack without its outermost frame; 0 for none
     {"type": "map", "data": {"@frame": {"STACK": ADDRESS, ...}}}  its outermost frame
     {"type": "map", "data": {"@untracked": 0}}
-    {"type": "printf", "data": "at 12066202010370\\n"}             nanoseconds on the monotonic clock; ends a snapshot
+    {"type": "map", "data": {"@at": 12066202010370}}              nanoseconds on the monotonic clock; ends a snapshot
 
 Counts are cumulative since the start. Stacks' numbers are hashes of 64 bits, which bpftrace prints with a sign or without.
 The stacks are printed when one is new. The last line may be cut where bpftrace was killed: that is no loss.
@@ -84,8 +84,6 @@ class _Reader:
                     self.sums[name] = {_number(key): (int(row["total"]), int(row["count"])) for key, row in rows.items()}
         elif kind == "map":
             self._learn(data)
-        elif kind == "printf" and data.startswith("at "):
-            self._snapshot(int(data[3:]) / 1e9 - self.origin)
         elif kind == "lost_events":
             self.lost += int(data["events"])
 
@@ -106,6 +104,8 @@ class _Reader:
         for name, content in data.items():
             if name == "@untracked":
                 self.untracked = int(content)
+            elif name == "@at":
+                self._snapshot(int(content) / 1e9 - self.origin)
             elif name in ("@frame", "@below"):
                 known = self.frame if name == "@frame" else self.below
                 known.update((_number(key), _number(value)) for key, value in content.items())
@@ -117,8 +117,10 @@ class _Reader:
         for stack, (size, count) in self.sums["@allocated"].items():
             freed_size, freed_count = freed.get(stack, (0, 0))
             rows[stack] = tuple(max(amount, 0) for amount in (size - freed_size, count - freed_count, size, count))
-        last = self.moments[-1][0] if self.moments else 0.0
-        self.moments.append((max(time, last), rows))
+        if self.moments and time <= self.moments[-1][0]:  # it was due earlier and is printed now: it is the same moment
+            self.moments[-1] = (self.moments[-1][0], rows)
+        else:
+            self.moments.append((max(time, 0.0), rows))
 
     def _add_snapshots(self) -> None:
         """At the end, since a stack's frames may be printed after its sums."""

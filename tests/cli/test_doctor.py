@@ -51,7 +51,7 @@ def test_every_backend_is_there_with_its_tool_and_version() -> None:
 
 def test_helpers_and_their_versions() -> None:
     found = named(document()["helpers"])
-    assert set(found) == {"llvm-symbolizer", "addr2line", "vgdb", "ms_print", "gdb"}
+    assert set(found) == {"llvm-symbolizer", "addr2line", "vgdb", "ms_print", "gdb", "dot"}
     for name in ("addr2line", "gdb", "ms_print"):
         said = subprocess.run([name, "--version"], capture_output=True, text=True, check=False)
         printed = said.stdout + said.stderr

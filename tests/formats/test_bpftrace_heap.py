@@ -30,7 +30,7 @@ def sums(name: str, **rows: tuple[int, int]) -> tuple[str, Any]:
 
 
 def at(seconds: float) -> tuple[str, Any]:
-    return "printf", f"at {round(seconds * 1e9)}\n"
+    return "map", {"@at": round(seconds * 1e9)}
 
 
 def test_the_format_is_known_by_its_first_line() -> None:
@@ -68,6 +68,12 @@ def test_times_count_from_the_start_of_the_run_where_that_is_known() -> None:
     content = written(sums("@allocated", _16=(1, 1)), at(51), at(52))
     assert [snapshot.time for snapshot in read(content).snapshots] == [1.0, 2.0]
     assert [snapshot.time for snapshot in read(content, started_at=996.0).snapshots] == [5.0, 6.0]
+
+
+def test_snapshots_that_are_printed_late_are_the_moment_at_which_they_are_printed() -> None:
+    content = written(sums("@allocated", _16=(1, 8)), at(52), sums("@allocated", _16=(2, 16)), at(52), at(53))
+    snapshots = read(content).snapshots
+    assert [(each.time, each.totals[Metric.LIVE_BYTES]) for each in snapshots] == [(2.0, 16), (3.0, 16)]
 
 
 def test_frames_that_are_printed_later_than_the_sums_are_found() -> None:
