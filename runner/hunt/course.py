@@ -93,6 +93,7 @@ class _Course:
     began: float = field(default_factory=time.monotonic)
     by_kind: dict[FindingKind, list[Candidate]] = field(default_factory=dict)
     tried: dict[str, float] = field(default_factory=dict)  # by profile, how long the program ran at most
+    repeated: set[str] = field(default_factory=set)  # profiles that were asked once more after a crash
     witnesses: list[Witness] = field(default_factory=list)
     plain: Outcome | None = None
     last: Outcome | None = None
@@ -223,6 +224,15 @@ class _Course:
         self.interrupted = outcome.stopped_by in _ASKED_TO_END
         answer = pipeline.finish(step)
         self.hear(candidate, step, outcome, answer)
+        if self.crashed_here_only(outcome) and name not in self.repeated:
+            self.repeated.add(name)
+            self.say(f"{name}: the program crashed, as it does not alone: once more")
+            self.take(candidate, duration)
+
+    def crashed_here_only(self, outcome: Outcome) -> bool:
+        """A signal ended it that neither we sent nor ended it when nothing slowed it: a probe of somebody else's, a race."""
+        assert self.plain is not None
+        return outcome.signum is not None and outcome.stopped_by is None and self.plain.signum != outcome.signum
 
     def record(self, candidate: Candidate, path: "os.PathLike[str]", duration: float) -> tuple[RunDirectory, Outcome]:
         """One run. What the last one listened on may be taken for a moment longer."""

@@ -246,3 +246,31 @@ def test_what_a_killed_hunt_recorded_stands(tmp_path: Path) -> None:
     assert f"leakrun recover {step}" in refused.stderr
     assert leakrun("recover", step, timeout=60).returncode == 0  # it goes on to its --for
     assert answer(tmp_path / "hunt")["run"]["tools"] == ["pmap", "heapprofile"]
+
+
+CRASHES_ONCE = r"""
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    char *ours = getenv("LD_PRELOAD"), *lost = malloc(1000);
+    memset(lost, 1, 1000);
+    lost = NULL;
+    if (ours && strstr(ours, "memcheck") && access(argv[argc - 1], F_OK) == 0) {
+        unlink(argv[argc - 1]);
+        raise(SIGTRAP);
+    }
+    return lost != NULL;
+}
+"""
+
+
+def test_a_crash_under_one_tool_alone_is_tried_once_more(tmp_path: Path) -> None:
+    program = compiled(CRASHES_ONCE, tmp_path)
+    (tmp_path / "flag").touch()
+    ran = leakrun("hunt", "-o", tmp_path / "hunt", "--", program, tmp_path / "flag")
+    said = written(tmp_path / "hunt")
+    assert "once more" in ran.stderr
+    assert profiles(said)[:3] == ["pmap", "memcheck", "memcheck"]
+    assert (said["verdict"], said["findings"][0]["function"]) == ("leaking", "main")
