@@ -25,6 +25,9 @@ BYPASSED = (
     "not one allocation went through tcmalloc: the program has a malloc of its own, or gets its memory by mmap; "
     "use --profile massif, or massif-pages"
 )
+UNSEEN_MAPPINGS = (
+    "what the C library maps for itself passes tcmalloc by: threads' stacks, and what dlopen loads; massif-pages sees it"
+)
 # As the supervisor gave it to a process, kept.PID.N; as the library names it, heap.PID[_CHILD].N, where nobody was left to.
 DUMP = re.compile(r"(?:kept|heap)\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, Written(parse_signal)]
@@ -82,7 +85,7 @@ class Heapprofile(Backend):
             )
         env: dict[str, str | None] = dict(profile.env)
         if not options.HEAP_PROFILE_MMAP_LOG:
-            env.setdefault("PERFTOOLS_VERBOSE", "-1")  # not a line on the program's stderr for each dump; errors stay
+            env.setdefault("PERFTOOLS_VERBOSE", "-2")  # not a line on the program's stderr for each dump; warnings stay
         env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         env |= environment(options)
@@ -145,6 +148,8 @@ class Heapprofile(Backend):
             recording.pid = pid
             if options.HEAP_PROFILE_ONLY_MMAP:
                 recording.growth_kind = FindingKind.MAPPING_GROWTH
+            if options.HEAP_PROFILE_MMAP or options.HEAP_PROFILE_ONLY_MMAP:
+                recording.limits.append(UNSEEN_MAPPINGS)
             recordings.append(recording)
         if not options.HEAP_PROFILE_ONLY_MMAP:
             _doubt_what_passes_by(recordings, outcome)

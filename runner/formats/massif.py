@@ -16,6 +16,7 @@ from runner.model import BELOW_THRESHOLD, Column, FindingKind, Metric, Recording
 
 FORMAT = "massif.out"
 
+LOADED = "what the loader maps (dlopen) is left out: massif does not see all of it unmapped"
 NO_ALLOCATION = "massif saw no allocation: is the program static, or does it bring an allocator of its own?"
 _SEPARATOR = b"#-----------"
 _SEPARATOR_ROW = _SEPARATOR + b"\n"
@@ -40,6 +41,7 @@ _DEFAULT_THRESHOLD = 1.0
 _DEFAULT_DEPTH = 30
 _DEEPEST = 4096  # massif's own --depth goes to 200, before inlined frames
 _MOST_DIGITS = 18
+_LOADER = re.compile(r"_dl_map_(?:object|segment)|_dl_load_shared|map_doit$")
 _DEFAULT_NAME = re.compile(r"massif\.out\.([0-9]{1,9})")
 
 
@@ -109,6 +111,7 @@ class _Reader:
         self._recording = Recording("massif", pid=int(default_name[1]) if default_name else None, on_change=True)
         self._frame_ids: dict[bytes, int] = {}
         self._stack_ids: dict[tuple[int, ...], int] = {}
+        self._loaders: dict[int, bool] = {}
         self._path = [0] * _DEEPEST
         self._depth = _DEFAULT_DEPTH
         self._xtree = False
@@ -194,7 +197,24 @@ class _Reader:
                 return
         metric = _metric_of(root)
         if metric is not None:
+            if self._recording.growth_kind is FindingKind.MAPPING_GROWTH:
+                self._leave_out_loaded(snapshot, amounts)
             self._append(snapshot, metric, Column(amounts.keys(), amounts.values()))
+
+    def _leave_out_loaded(self, snapshot: Snapshot, amounts: dict[int, int]) -> None:
+        """Take what the loader mapped out of the amounts and the total: it maps a library piece by piece over itself."""
+        loaders = [each for each in amounts if self._is_loaders(each)]
+        for stack_id in loaders:
+            snapshot.totals[Metric.LIVE_BYTES] -= amounts.pop(stack_id)
+        if loaders and LOADED not in self._recording.limits:
+            self._recording.limits.append(LOADED)
+
+    def _is_loaders(self, stack_id: int) -> bool:
+        known = self._loaders.get(stack_id)
+        if known is None:
+            frames = self._recording.table.frames_of(stack_id)
+            known = self._loaders[stack_id] = any(_LOADER.match(frame.signature or "") for frame in frames)
+        return known
 
     def _read_rows(self, root: re.Match[bytes] | None, blocks: Iterator[tuple[bytes, int, int]], amounts: dict[int, int]) -> None:
         if root is None:
