@@ -232,9 +232,8 @@ class _Rows:
             record, self.times[1:] - np.concatenate([np.full((len(last), 1), self.times[0]), last[:, :-1]], axis=1), 0
         )
         rest = self.times[-1] - last[:, -1]
-        if len(self.times) < _MANY_POINTS:  # too few to know its pauses: the last steps must be rises like the others
-            expected = 0.5 * self.slope[:, None] * np.diff(self.times)[-2:]
-            return np.asarray((self.steps[:, -2:] >= expected).all(axis=1))
+        if len(self.times) < _MANY_POINTS:  # too few to know its pauses: the last two steps must rise like the others
+            return np.asarray(self.steps[:, -2:].sum(axis=1) >= 0.5 * self.slope * (self.times[-1] - self.times[-3]))
         return np.asarray(rest <= np.maximum(1.5 * gaps.max(axis=1), _PAUSE * self.span))
 
     def fell_at_end(self) -> Flags:

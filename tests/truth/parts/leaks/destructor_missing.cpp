@@ -1,7 +1,7 @@
 // KIND: lost
 class $Buffer {
   public:
-    explicit $Buffer(size_t size) : bytes_(new char[size]) { bytes_[0] = 1; }  //@ here $Buffer
+    explicit $Buffer(size_t size) : bytes_(new char[size]) { bytes_[0] = 1; }  //@ here $Buffer::$Buffer
     char first() const { return bytes_[0]; }
 
   private:
