@@ -55,6 +55,15 @@ def test_the_program_dies_with_leakrun_where_that_is_asked_for(start: Any, serve
     assert answer(run.directory)["run"]["snapshots"] >= 3
 
 
+def test_the_time_that_was_given_holds_for_what_was_taken_back(start: Any, server: Path) -> None:
+    run = start("-p", "heapprofile", *OFTEN, "--for", "3s", server)
+    run.wait_for_line("up")
+    run.wait_until(lambda: len(run.files()) >= 3)
+    run.kill()
+    assert leakrun("recover", run.directory).returncode == 0
+    assert run.manifest["exit"]["stopped_by"] == "for" and not lives(run.target)
+
+
 def test_ctrl_c_ends_what_was_taken_back(start: Any, server: Path) -> None:
     run = start("-p", "heapprofile", "--every", "1h", server)
     run.wait_for_line("up")
