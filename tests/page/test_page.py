@@ -194,6 +194,9 @@ def test_a_search_says_how_much_it_found(window: Browser, page: Path) -> None:
     assert share == pytest.approx(due, abs=1)
     window.run("leakrun.state.put({ search: '/keep(/' })")
     assert window.run("document.querySelector('#search').hasAttribute('aria-invalid')")
+    window.run("leakrun.state.put({ search: '/(?i)KEEP/', hide: '/(?P<not>javascript)/' })")
+    assert float(text(window, "#flame-found").split(",")[-1].split()[0]) == share
+    assert window.run("[...document.querySelectorAll('[aria-invalid]')].map((input) => input.id)") == ["hide"]
 
 
 def test_what_is_hidden_leaves_its_callees_with_its_callers(window: Browser, page: Path) -> None:

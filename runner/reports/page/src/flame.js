@@ -2,7 +2,7 @@
 
 import { check, choice, el, replace, section } from "./dom.js";
 import { amount, percent, place, plural, signed } from "./format.js";
-import { counts, metricName, pattern } from "./model.js";
+import { counts, markInvalid, metricName, pattern } from "./model.js";
 import { treeOf } from "./tree.js";
 
 const ROW = 19;
@@ -47,11 +47,11 @@ export class Flame {
     const { state } = this;
     this.search = el("input", { type: "search", id: "search", value: state.search, placeholder: "function, file:line, or /expression/", "aria-keyshortcuts": "/",
       oninput: (event) => state.put({ search: event.target.value }) });
-    const hide = el("input", { type: "search", id: "hide", value: state.hide, placeholder: "function, file or module", oninput: (event) => state.put({ hide: event.target.value }) });
+    this.hide = el("input", { type: "search", id: "hide", value: state.hide, placeholder: "function, file or module", oninput: (event) => state.put({ hide: event.target.value }) });
     this.metrics = el("span");
     return el("div", { class: "controls" },
       el("label", { class: "field" }, el("span", {}, "Search"), this.search), this.found,
-      el("label", { class: "field" }, el("span", {}, "Hide"), hide),
+      el("label", { class: "field" }, el("span", {}, "Hide"), this.hide),
       this.metrics,
       check("allocator and runtime hidden", state.machinery, (machinery) => state.put({ machinery })),
       check("by line", state.lines, (lines) => state.put({ lines })),
@@ -95,7 +95,8 @@ export class Flame {
     const test = pattern(state.search);
     this.matches = null;
     this.found.textContent = "";
-    this.search.toggleAttribute("aria-invalid", Boolean(state.search) && !test);
+    markInvalid(this.search, state.search);
+    markInvalid(this.hide, state.hide);
     if (this.search.value !== state.search) this.search.value = state.search;
     if (test) {
       const byFrame = state.page.frames.matching(test);

@@ -20,12 +20,15 @@ export function pattern(text) {
     return (name) => name.toLowerCase().includes(wanted);
   }
   try {
-    const found = new RegExp(expression[1], "i");
+    const found = new RegExp(expression[1].replace(/^\(\?i\)/, ""), "i"); // Python's way to say that case does not matter
     return (name) => found.test(name);
   } catch {
     return null;
   }
 }
+
+/** An expression that is none finds nothing, and is marked. */
+export const markInvalid = (input, text) => input.toggleAttribute("aria-invalid", Boolean(text) && !pattern(text));
 
 export class Frames {
   constructor(data) {

@@ -2,7 +2,7 @@
 
 import { el, replace, section, soon, svg } from "./dom.js";
 import { amount, moment, percent, place, plural, rate, signed } from "./format.js";
-import { counts, metricName, pattern } from "./model.js";
+import { counts, markInvalid, metricName, pattern } from "./model.js";
 import { excerpt, stackList } from "./source.js";
 
 const ROW = 34;
@@ -28,8 +28,8 @@ export class Sites {
     this.scroller = el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Table of sites: up and down go from row to row, Enter opens one",
       onscroll: () => this._paint(), onkeydown: (event) => this._key(event), onfocus: () => this._paint(), onblur: () => this._paint() }, this.table);
     this.count = el("span", { class: "muted", role: "status", id: "sites-count" });
-    const input = el("input", { type: "search", id: "filter", placeholder: "function, file or module, or /expression/", oninput: (event) => this._filter(event.target.value) });
-    this.node = section("sites", "Sites", el("div", { class: "controls" }, el("label", { class: "field" }, el("span", {}, "Filter"), input), this.count), this.scroller);
+    this.input = el("input", { type: "search", id: "filter", placeholder: "function, file or module, or /expression/", oninput: (event) => this._filter(event.target.value) });
+    this.node = section("sites", "Sites", el("div", { class: "controls" }, el("label", { class: "field" }, el("span", {}, "Filter"), this.input), this.count), this.scroller);
     this._filter = soon((text) => { this.filter = text; this.open = -1; this._select(); }, 30);
     new ResizeObserver(() => { this.detail = null; this._paint(true); }).observe(this.scroller);
     const again = soon(() => this.compute(), 0);
@@ -63,6 +63,7 @@ export class Sites {
   _select() {
     const { set } = this.state;
     const test = pattern(this.filter);
+    markInvalid(this.input, this.filter);
     const known = new Map();
     const fits = (id) => {
       if (!known.has(id)) known.set(id, Boolean(id) && test(set.frames.text(id)));
