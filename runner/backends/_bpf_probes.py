@@ -125,11 +125,11 @@ def looked_up(pid: int, found: Iterable[Mapped], *, mappings: bool) -> Iterator[
             continue
         file = seen_from_here(pid, path)
         prefixes = ("",) if mappings else ("", *PREFIXES)
-        asked = {prefix + each for prefix in prefixes for each in wanted} | set(between)
+        asked = {prefix + each for prefix in prefixes for each in wanted} | {*between, *_bpf_script.BETWEEN_OF_CXX}
         there = functions(file, asked)
         prefix = next((each for each in prefixes if f"{each}malloc" in there or mappings), None)
         if prefix is None:
-            only = _bpf_script.OPERATORS_NEW if name.startswith("libstdc++") else ()
+            only = _bpf_script.BETWEEN_OF_CXX if name.startswith("libstdc++") else ()
             yield from (Place(str(file), each, None) for each in distinct(there, only))
             continue
         yield from (Place(str(file), prefix + each, wanted[each]) for each in distinct(there, wanted, prefix))

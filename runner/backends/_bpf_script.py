@@ -49,9 +49,9 @@ HEAP: dict[str, Function] = {
     "sdallocx": _DELETE,
 }
 _ALIGNED, _NOTHROW = "St11align_val_t", "RKSt9nothrow_t"
-OPERATORS_NEW = tuple(f"_Zn{kind}m{how}" for kind in "wa" for how in ("", _NOTHROW, _ALIGNED, _ALIGNED + _NOTHROW))
+_OPERATORS_NEW = tuple(f"_Zn{kind}m{how}" for kind in "wa" for how in ("", _NOTHROW, _ALIGNED, _ALIGNED + _NOTHROW))
 _OPERATORS_DELETE = tuple(f"_Zd{kind}Pv{how}" for kind in "la" for how in ("", "m", _NOTHROW, _ALIGNED, "m" + _ALIGNED))
-HEAP |= dict.fromkeys(OPERATORS_NEW, _NEW) | dict.fromkeys(_OPERATORS_DELETE, _DELETE)
+HEAP |= dict.fromkeys(_OPERATORS_NEW, _NEW) | dict.fromkeys(_OPERATORS_DELETE, _DELETE)
 MAPPINGS: dict[str, Function] = {
     "mmap": Function("arg1"),
     "mremap": Function("arg2", old="arg0"),
@@ -62,6 +62,12 @@ MAPPINGS: dict[str, Function] = {
 BETWEEN = (
     *("reallocarray", "strdup", "strndup", "asprintf", "__asprintf_chk", "getline", "getdelim", "fopen", "fdopen"),
     *("open_memstream", "opendir", "realpath", "regcomp"),
+)
+_STRING = "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE"
+BETWEEN_OF_CXX = (  # std::string is compiled into the library; other containers are in the program itself
+    *("_Znwm", "_Znam", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t"),
+    *(f"{_STRING}{each}" for each in ("9_M_createERmm", "9_M_mutateEmmPKcm", "9_M_appendEPKcm", "9_M_assignERKS4_")),
+    *(f"{_STRING}{each}" for each in ("10_M_replaceEmmPKcm", "12_M_constructEmc", "7reserveEm", "C1ERKS4_", "C1EPKcRKS3_")),
 )
 MAPPINGS_BETWEEN = ("malloc", "calloc", "realloc", "free", "pthread_create")
 

@@ -94,7 +94,7 @@ class Bpf(Backend):
             name="bpftrace",
             argv=(sys.executable, "-P", "-c", START, str(Path(__file__).parents[2]), *asked),
             stdout="bpf.{pid}.json",
-            ready=b'"attached_probes"',
+            ready=b'"@at"',  # it is behind with its printing while it attaches
             timeout=LONGEST,
             gate=Gate() if target.pid is not None or (target.elf is not None and target.elf.static) else Gate(mapped="libc"),
         )
