@@ -83,7 +83,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
             *_notes(growths, losses),
             *_footprint(recordings, scope),
             *remark_notes(recordings, blamers),
-            *limit_notes(recordings, _asides(recordings, scope, growths)),
+            *limit_notes(recordings, [*_asides(recordings, scope, growths), *_lineless(findings, recordings)]),
         ],
         heap_summary=main.heap_summary if main else None,
         leak_summary=main.leak_summary if main else None,
@@ -176,6 +176,17 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
         said.append("the warm-up could not be left out: the snapshots are not timed in seconds")
     return said
+
+
+def _lineless(findings: Sequence[Finding], recordings: Sequence[Recording]) -> list[str]:
+    """What brings the lines of findings that have none, by module; not where the names' own limits say it."""
+    modules = dict.fromkeys(each.module for each in findings if each.file is None and each.module)
+    said = [limit for recording in recordings for limit in recording.limits]
+    return [
+        f"{module} has no debug information, lines are not known: build it with -g, or get its -dbgsym"
+        for module in modules
+        if not any(limit.startswith(f"{module} ") for limit in said)
+    ]
 
 
 def _process(recording: Recording) -> str:

@@ -66,6 +66,13 @@ def test_what_may_be_a_saw_tooth_is_not_called_growing():
     assert "cache_put server.c:7 rose to 160 kB" in answer.doubts[0]
 
 
+def test_a_finding_without_a_line_says_what_brings_it():
+    bare = (MALLOC, Frame("lose", None, None, "/opt/app/server"), Frame("main", None, None, "/opt/app/server"))
+    limits = [note.text for note in of_losses((LossKind.DEFINITE, 300, 3, bare)).notes if note.kind == "limit"]
+    assert limits == ["/opt/app/server has no debug information, lines are not known: build it with -g, or get its -dbgsym"]
+    assert not [note for note in of_losses((LossKind.DEFINITE, 300, 3, PUT)).notes if note.kind == "limit"]
+
+
 def test_a_worker_that_crashed_is_not_clean():
     main, worker = losing(pid=1), losing(pid=2, parent=1)
     for recording in (main, worker):
