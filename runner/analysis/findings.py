@@ -9,6 +9,7 @@ from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, shown_stack
 from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
 
+_SURE = 0.75  # confidence: growth by jumps of which the last may have been the last has less
 _FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
 
 
@@ -75,12 +76,13 @@ def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
-    """By cost over the run, suspects last; a lost block or two, which do not grow, under everything that does."""
+    """By cost over the run, suspects last; what is not sure under what is, a lost block or two under everything that grows."""
     something_grows = any(finding.kind not in (FindingKind.LOST, FindingKind.SUSPECT) for finding in findings)
 
-    def cost(finding: Finding) -> tuple[bool, bool, int]:
+    def cost(finding: Finding) -> tuple[bool, bool, bool, int]:
         few = finding.kind is FindingKind.LOST and (finding.blocks or 0) <= _FEW_BLOCKS
-        return finding.kind is FindingKind.SUSPECT, few and something_grows, -finding.bytes
+        unsure = finding.confidence < _SURE
+        return finding.kind is FindingKind.SUSPECT, unsure, few and something_grows, -finding.bytes
 
     return [replace(finding, rank=rank) for rank, finding in enumerate(sorted(findings, key=cost), 1)]
 

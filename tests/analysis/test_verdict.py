@@ -73,6 +73,13 @@ def test_a_finding_without_a_line_says_what_brings_it():
     assert not [note for note in of_losses((LossKind.DEFINITE, 300, 3, PUT)).notes if note.kind == "limit"]
 
 
+def test_what_is_not_sure_stands_under_what_is():
+    doubling = 8192 * 2.0 ** np.floor(np.log2(np.maximum(TIMES, 0.01) / 25) + 6).clip(0, 6)
+    answer = of_growth({PUT: doubling, KEEP: np.linspace(0, 90_000, 31)})
+    assert [finding.function for finding in answer.findings] == ["keep", "cache_put"]
+    assert answer.findings[0].bytes < answer.findings[1].bytes
+
+
 def test_a_worker_that_crashed_is_not_clean():
     main, worker = losing(pid=1), losing(pid=2, parent=1)
     for recording in (main, worker):

@@ -129,10 +129,11 @@ def _names(finding: dict[str, Any], place: Place) -> bool:
     file = (finding["file"] or "").rpartition("/")[2]
     if file != place.file or finding["line"] != place.line:
         return False
-    return _plain(finding["function"]) in (
-        place.function,
-        place.function.rpartition("::")[2],
-    )  # valgrind's inlined frames are bare
+    return _last(finding["function"]) == _last(place.function)  # valgrind's inlined frames are bare
+
+
+def _last(function: str | None) -> str:
+    return _plain(function).rpartition("::")[2]
 
 
 def _plain(function: str | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tests.truth.score import PROFILES, Score
+from tests.truth.score import HUNT, PROFILES, Score
 
 _STEPS = (0.0, 0.5, 0.7, 0.8, 0.9, 1.01)  # of the confidence
 _KINDS = ("lost", "growing", "mapping-growth", "stack-growth", "clean")
@@ -65,7 +65,7 @@ def reliability(scores: Sequence[Score]) -> str:
 
 
 def _leak_row(profile: str, kind: str, group: Sequence[Score]) -> str:
-    right = "leaking" if profile == "memcheck" else "growing"
+    right = "leaking" if profile == "memcheck" or (profile == HUNT and kind == "lost") else "growing"
     figures = [
         sum(each.rank == 1 for each in group),
         sum(each.rank is not None and each.rank <= 3 for each in group),
