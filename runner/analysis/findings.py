@@ -9,7 +9,7 @@ from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, shown_stack
 from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
 
-_SURE = 0.75  # confidence: growth by jumps of which the last may have been the last has less
+_SURE = 0.7  # confidence: growth by jumps of which the last may have been the last has less
 _FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
 
 

@@ -40,6 +40,7 @@ _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off;
 _APART = 0.25  # of the usual distance: of few snapshots one that follows closer tells nothing of its own
 _UNSEEN = 0.25  # of the time between two snapshots, at most
 _SOON = 1.5  # the end of the run, in units of the time of a doubling's last jump: later it may as well have settled
+_JUMPS = ("steps", "doubling")
 _OVERDUE = 2.3  # so long after it the next jump would have come
 _WHOLE_TOOTH = 0.8  # of the rise
 _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
@@ -261,9 +262,7 @@ class _Rows:
         steps = self.steps[row]
         return Trend(
             shape=shape,
-            slope=float(self.slope[row])
-            if by not in ("steps", "doubling")
-            else float((rows[row, -1] - rows[row, 0]) / (times[-1] - times[0])),
+            slope=float(self.slope[row]) if by not in _JUMPS else float((rows[row, -1] - rows[row, 0]) / (times[-1] - times[0])),
             first=float(rows[row, 0]),
             last=float(rows[row, -1]),
             rises=int((steps > 0).sum()),
@@ -274,13 +273,17 @@ class _Rows:
         )
 
     def _confidence(self, row: int, by: str) -> float:
-        """0.6, and up to 0.12 each for: a tau of 0.9, 20 points, a rise of 12 MAD; 0.15 less without a trend, or as it slows."""
+        """0.6, and up to 0.12 each for: a tau of 0.9, 20 points, a rise of 12 MAD.
+
+        0.15 less by the troughs alone, and where it slows; 0.25 by jumps, of which the last may have been the last.
+        """
         clear = min(1.0, max(0.0, float(self.tau[row] - _TAU) / 0.4))
         many = min(1.0, len(self.times) / 20)
         quiet = min(1.0, float(self.rise[row]) / max(1.0, 12 * float(self.mad[row])))
         start, middle, end = (float(level[row]) for level in self._levels())
         doubtful = by != "trend" or end - middle < _SLOWER * (middle - start)
-        return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - (0.15 if doubtful else 0.0), 2)
+        less = 0.25 if by in _JUMPS else 0.15 if doubtful else 0.0
+        return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - less, 2)
 
 
 def _binned(times: Floats, rows: Floats, bins: int, ufunc: np.ufunc) -> tuple[Floats, Floats]:
