@@ -12,9 +12,12 @@ LEAKRUN ?= $(BIN)/leakrun
 # More workers than cores: most tests wait for a program.
 JOBS ?= 3
 DEMO ?= $(EXAMPLES)/bin/early_return 4
+DEMO_LINES ?= heapcheck:early_return lsan:early_return jemalloc:early_return heaptrack:early_return mtrace:early_return \
+    massif-pages:mmap_growth heapprofile-mmap:mmap_growth massif-stacks:stack_growth pmap:stack_growth dhat:early_return \
+    malloc-info:growing_cache
 
 help:
-	@echo "make demo     leakrun under memcheck, massif and heapprofile on a leaking C program"
+	@echo "make demo     leakrun under memcheck, massif and heapprofile on a leaking C program, and a line for each other tool"
 	@echo "make test     all tests"
 	@echo "make faults   each fault that a run must survive, once (docs/faults.md); make soak repeats the racy ones"
 	@echo "make check    ruff, mypy --strict, import order"
@@ -48,12 +51,15 @@ examples: | setup
 # ---- Use
 
 # The exit code 9 is asked for when something leaks or grows, and it must: the demo fails where leakrun sees nothing.
+demo: export LEAKRUN := $(LEAKRUN)
 demo: setup examples
 	@for profile in memcheck massif heapprofile; do \
 	    printf '\n$$ leakrun -p %s %s\n' $$profile '$(DEMO)'; \
 	    $(LEAKRUN) -p $$profile --error-exitcode 9 $(DEMO); code=$$?; \
 	    [ $$code = 9 ] || { echo "make demo: the leak was not found under $$profile (exit code $$code)" >&2; exit 1; }; \
 	done
+	@printf '\nThe others, in one line each:\n'
+	@printf '%s\n' $(DEMO_LINES) | xargs -P 2 -n 1 .ci/demo-line $(dir $(firstword $(DEMO)))
 
 include examples/leakrun.mk
 leak $(LEAKRUN_TARGETS): | setup

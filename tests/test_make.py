@@ -1,6 +1,7 @@
 """The Makefile, its fragment for other projects, and the scripts that make an environment."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_the_demo_names_the_leaking_line_under_each_profile(tmp_path: Path) -> N
     ]
     assert made.stderr.count(f"early_return.c:{truth.line}") >= 3
     assert made.stderr.count(truth.function) >= 3
+    lines = dict(line.split(":", 1) for line in made.stdout.partition("in one line each:")[2].splitlines() if line)
+    written = (ROOT / "Makefile").read_text().split("DEMO_LINES ?=")[1].split("\n\n")[0]
+    asked = re.findall(r"([\w-]+):(\w+)", written)
+    assert {profile for profile, _ in asked} == lines.keys()
+    for profile, name in asked:
+        (source,) = EXAMPLES.glob(f"{name}.c*")
+        place = f"{source.name}:{read_truth(source).expectations[0].line}"
+        assert place in lines[profile] or "not measured here" in lines[profile] or profile == "malloc-info", lines[profile]
 
 
 def test_the_demo_fails_where_nothing_is_found(tmp_path: Path) -> None:
