@@ -40,7 +40,8 @@ class Frame(NamedTuple):
     signature  the demangled name as the tool or the debug info gives it, parameters included
     file       the path that the debug info gives; None where there is none (then line is None too)
     module     path of the ELF object that the code is in
-    address    as the tool printed it; where signature is None it is a return address
+    address    as the tool printed it; where signature is None it is a return address, and once `symbols` has found in which
+               module that is, it counts within that module's file
     """
 
     signature: str | None = None
@@ -221,6 +222,7 @@ class Recording:
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
     stack_samples   who was on the stack at some moments: whose it is that grows
     on_change     the tool takes a snapshot when something changes: a stretch without one was quiet, not unseen
+    replayed      the tool wrote every event, and the snapshots are a replay of them: no more can be asked for
     end           when the process ended, in the time unit; None where that is not known
     growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
     growth_unseen   why the tool can't tell growth however long it runs, and what can; empty where it can
@@ -246,6 +248,7 @@ class Recording:
     flaws: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     on_change: bool = False
+    replayed: bool = False
     end: float | None = None
     growth_kind: FindingKind = FindingKind.GROWING
     growth_unseen: str = ""

@@ -25,7 +25,7 @@ def _site(recording: Recording, blamer: Blamer, defect: Defect) -> Site:
     """Allocation wrappers that show by their callers only are no excuse for an error of use."""
     if defect.stack_id is None or (position := blamer.first_positions[defect.stack_id]) == HIDDEN:
         return Site(None, None, None)
-    return site_of(recording.table.frames[recording.table.stacks[defect.stack_id][position]], recording.mappings)
+    return site_of(recording.table.frames[recording.table.stacks[defect.stack_id][position]])
 
 
 def _error(recording: Recording, defect: Defect, site: Site) -> AnswerError:

@@ -213,7 +213,7 @@ def _live(recording: Recording, snapshot: Snapshot, blamer: Blamer) -> dict[Key,
             continue
         listed, listed_blocks = listed + size, listed_blocks + (count or 0)
         frame = blamer.frame(stack_id)
-        site = site_of(frame, recording.mappings)
+        site = site_of(frame)
         _add(held[_key(site)], Held(size, count, site, frame, recording, stack_id), size)
     rest = snapshot.totals.get(Metric.LIVE_BYTES, listed) - listed
     if rest > 0:

@@ -24,6 +24,7 @@ from runner.analysis.timeline import (
     unjudged,
 )
 from runner.analysis.trend import FLOOR, Floats, judge, may_be_teeth, spread, window_of
+from runner.analysis.wording import longer
 from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
 FEWEST_SNAPSHOTS = 8
@@ -58,7 +59,7 @@ def why_unjudged(recording: Recording, line: Timeline) -> str | None:
     if reason is not None and _held_still(recording, line):
         return None
     if reason is None and not spread(np.append(line.times, max(line.until, line.times[-1])), FEWEST_SNAPSHOTS):
-        reason = "the snapshots stand close together and leave much of the run unseen: run it longer, or with --every 500ms"
+        reason = f"the snapshots stand close together and leave much of the run unseen: {longer(recording)}"
     return reason
 
 

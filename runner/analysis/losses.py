@@ -66,7 +66,7 @@ def fold_losses(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> l
         for number, loss in enumerate(recording.losses, 1):
             if blamer.positions[loss.stack_id] == HIDDEN:
                 continue
-            site = site_of(blamer.frame(loss.stack_id), recording.mappings)
+            site = site_of(blamer.frame(loss.stack_id))
             lost = folded.setdefault((loss.kind, site), Lost(loss.kind, site))
             _add(lost, recording, blamer, number, loss, count=not inherited.has(recording, loss))
     return sorted(folded.values(), key=lambda lost: -lost.bytes)

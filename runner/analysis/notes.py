@@ -76,7 +76,7 @@ def remark_notes(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> 
     for recording, blamer in zip(recordings, blamers, strict=True):
         for remark in recording.remarks:
             if blamer.positions[remark.stack_id] != HIDDEN:
-                site = site_of(blamer.frame(remark.stack_id), recording.mappings)
+                site = site_of(blamer.frame(remark.stack_id))
                 folded[remark.kind, remark.text][site] += remark.bytes
     return [
         _note(kind, site, f"{site.text()}: {size_text(size)} {text}", size)

@@ -94,7 +94,7 @@ def _seen_owner(recording: Recording, now: float, thread: str | None = None) -> 
         return Owner(None, "no function repeats on it when it is deep, and none of the program's own is there", sure=0.9)
     frame, how, sure = found
     evidence = f"on {deepest.thread}, {size_text(deepest.bytes)} deep, {how}"
-    return Owner(site_of(frame, recording.mappings), evidence, frame, deepest.stack_id, sure)
+    return Owner(site_of(frame), evidence, frame, deepest.stack_id, sure)
 
 
 def _recursing(frames: Sequence[Frame], roles: Sequence[Role]) -> tuple[Frame, str, float] | None:

@@ -1,19 +1,17 @@
 """A site: the frame that is blamed, as findings are folded by it, and as the answer shows it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from runner.analysis.blame import HIDDEN, Blamer
 from runner.analysis.frames import Role, function_of
 from runner.analysis.wording import place_text
-from runner.model import AnswerFrame, Frame, Mapping, Recording
+from runner.model import AnswerFrame, Frame, Recording
 
 
 class Site(NamedTuple):
     """What two stacks must share to be one finding.
 
-    module and address stand only where there is no file: massif prints no module beside a line. An address without a
-    name is relative to its module's file, so that a plugin that was loaded twice is one site.
+    module and address stand only where there is no file: massif prints no module beside a line.
     """
 
     function: str | None
@@ -27,20 +25,12 @@ class Site(NamedTuple):
         return place_text(self.function, self.file, self.line, self.module)
 
 
-def site_of(frame: Frame, mappings: Sequence[Mapping] = ()) -> Site:
+def site_of(frame: Frame) -> Site:
     """The site of a blamed frame."""
     function = function_of(frame)
     if frame.file is not None:
         return Site(function, frame.file, frame.line)
-    address = None if function is not None else _in_module(frame.address, mappings)
-    return Site(function, None, None, frame.module, address)
-
-
-def _in_module(address: int | None, mappings: Sequence[Mapping]) -> int | None:
-    if address is None:
-        return None
-    mapping = next((m for m in mappings if m.start <= address < m.end), None)
-    return address if mapping is None else address - mapping.start + mapping.offset
+    return Site(function, None, None, frame.module, frame.address if function is None else None)
 
 
 def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], dict[Site, Role]]:
@@ -55,7 +45,7 @@ def fold(recording: Recording, blamer: Blamer) -> tuple[list[int], dict[Site, Ro
             continue
         frame_id = stack[position]
         if frame_id not in of_frame:
-            site = site_of(recording.table.frames[frame_id], recording.mappings)
+            site = site_of(recording.table.frames[frame_id])
             of_frame[frame_id] = numbers.setdefault(site, len(numbers))
             sites.setdefault(site, blamer.roles[frame_id])
         folded.append(of_frame[frame_id])

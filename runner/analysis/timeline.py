@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runner.analysis.blame import Turnover
 from runner.analysis.trend import Floats, without_spikes
-from runner.analysis.wording import count_text
+from runner.analysis.wording import count_text, longer
 from runner.model import Column, Metric, Recording, Snapshot, TimeUnit
 
 _EXIT = 0.1  # of the time: frees at exit are looked for in so much of its end
@@ -215,11 +215,11 @@ def unjudged(recording: Recording, line: Timeline, fewest: int, shortest: float)
     count = line.taken
     if count == 0:
         had_totals = bool(recording.snapshots)
-        return "no snapshot with stacks" + (" after the warm-up" if had_totals else "") + ": run it longer, or with --every 500ms"
+        return "no snapshot with stacks" + (" after the warm-up" if had_totals else "") + f": {longer(recording)}"
     if recording.time_unit is TimeUnit.SECONDS and line.span < shortest and count > 1:
         return f"its snapshots cover {line.span:.1f} s, too short to tell a leak from a start-up: give it more to do"
     if count < fewest and recording.on_change:
         return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed, as it allocates little: give it more to do"
     if count < fewest:
-        return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed: run it longer, or with --every 500ms"
+        return f"only {count_text(count, 'snapshot')} of the {fewest} that are needed: {longer(recording)}"
     return None

@@ -17,7 +17,7 @@ from runner.analysis.findings import growth_findings, loss_findings, ranked
 from runner.analysis.judgement import Growth
 from runner.analysis.losses import Lost, fold_losses, loss_turnover
 from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
-from runner.analysis.wording import count_text, place_text, size_text, span_text
+from runner.analysis.wording import count_text, longer, place_text, size_text, span_text
 from runner.model import Answer, AnswerError, Finding, FindingKind, Metric, Note, Recording, TimeUnit, Verdict
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         if not recording.complete and not recording.flaws:
             doubts.append(f"{_process(recording)}the output of {recording.tool} is not whole: run it again")
     if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
-        doubts.append("no snapshots were taken: run it longer, or with --every 500ms")
+        doubts.append(f"no snapshots were taken: {longer(recordings[0])}")
     for growth in growths:
         if not _allocated_nothing(growth.recording, recordings):
             doubts += _doubts_of_growth(growth, growths[0])

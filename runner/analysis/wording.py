@@ -1,6 +1,6 @@
 """Figures and places in words, for evidence, reasons and notes."""
 
-from runner.model import TimeUnit
+from runner.model import Recording, TimeUnit
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -71,3 +71,8 @@ def place_text(function: str | None, file: str | None, line: int | None, module:
         return f"{name} in {module.rsplit('/', 1)[-1]}" if module else name
     short = file.rsplit("/", 1)[-1]
     return f"{name} {short}:{line}" if line else f"{name} {short}"
+
+
+def longer(recording: Recording) -> str:
+    """What brings more snapshots."""
+    return "run it longer" if recording.replayed else "run it longer, or with --every 500ms"

@@ -90,7 +90,7 @@ class _Replay:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._recording = Recording("heaptrack", time_unit=TimeUnit.SECONDS, module_relative=True)
+        self._recording = Recording("heaptrack", time_unit=TimeUnit.SECONDS, module_relative=True, replayed=True)
         self._with_lengths = False
         self._interpreted = False
         self._attached = False

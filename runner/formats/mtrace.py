@@ -86,7 +86,7 @@ class _Replay:
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream, self._name = stream, name
-        self._recording = Recording("mtrace", module_relative=True)
+        self._recording = Recording("mtrace", module_relative=True, replayed=True)
         self._heading: dict[bytes, str] = {}
         self._moments: list[float] = []  # of the snapshots to come, the last one first; seconds
         self._rest = b""

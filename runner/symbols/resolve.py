@@ -11,7 +11,7 @@ from runner.mappings import MappingIndex
 from runner.model import Frame, Mapping, Recording, StackTable
 from runner.symbols.debug_files import debug_file, find_module
 from runner.symbols.store import ModuleNames, Names, load_cached, save_cached
-from runner.symbols.symbolizer import Locations, has_line, name_addresses
+from runner.symbols.symbolizer import has_line, name_addresses
 
 _LIBRARIES = ("/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/")  # nobody looks for lines there
 _PACKAGED = (*_LIBRARIES, "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/")
@@ -50,6 +50,7 @@ def resolve(
     seconds    after which a symbolizer is given up
 
     A frame that is named keeps its module and address. An address with inlined calls becomes several frames, innermost first.
+    One whose module is known and its name not gets an address within that module's file: it is the same in every run.
     What could not be named is said in the limits of the recording. Nothing is raised.
     """
     names = names if names is not None else Names()
@@ -172,7 +173,7 @@ def _named_table(table: StackTable, places: _Places) -> StackTable:
     expanded: list[tuple[int, ...]] = []
     for frame_id, frame in enumerate(table.frames):
         module, offset = places.get(frame_id, (None, 0))
-        frames = _named_frames(frame, module.mapping.path, module.names.by_offset.get(offset, ())) if module else [frame]
+        frames = _named_frames(frame, module, offset) if module else [frame]
         expanded.append(tuple(map(named.frame_id, frames)))
     for number, stack in enumerate(table.stacks):
         frame_ids = tuple(chain.from_iterable(map(expanded.__getitem__, stack)))
@@ -181,8 +182,9 @@ def _named_table(table: StackTable, places: _Places) -> StackTable:
     return named
 
 
-def _named_frames(frame: Frame, path: str, locations: Locations) -> list[Frame]:
+def _named_frames(frame: Frame, module: _Module, offset: int) -> list[Frame]:
+    path, locations = module.mapping.path, module.names.by_offset.get(offset, ())
     if not locations:
-        return [frame._replace(module=path)]
+        return [frame._replace(module=path, address=offset + 1)]  # behind the call, as every nameless frame's
     last = len(locations) - 1
     return [Frame(*where, path, frame.address, number != last) for number, where in enumerate(locations)]

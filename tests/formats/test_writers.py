@@ -302,3 +302,10 @@ def test_nothing_at_all_is_written_as_nothing(writer) -> None:
 @pytest.mark.parametrize("writer", [pprof.write, folded.write, speedscope.write, callgrind.write, csv_rows.write])
 def test_the_same_moment_gives_the_same_bytes(writer) -> None:
     assert write(writer, PLAIN_SHEET) == write(writer, PLAIN_SHEET)
+
+
+def test_pprof_gives_a_nameless_frame_the_address_that_it_had() -> None:
+    recording = a_recording(([Frame(module="/app", address=0x1234), MAIN], 1, 1))
+    recording.mappings += [Mapping(0x4000, 0x5000, 0, "/app"), Mapping(0x9000, 0xA000, 0x1000, "/app")]
+    said = decode(write(pprof.write, sheet_of_snapshot("x", recording, 0)))
+    assert sorted(said["addresses"]) == [0x101E, 0x9234] and said["mappings"] == ["/app"]

@@ -306,5 +306,25 @@ def test_garbage_where_a_module_should_be_is_said(tmp_path: Path) -> None:
     recording = Recording("heapprofile", mappings=[Mapping(0x1000, 0x2000, 0, str(tmp_path / "lib.so"))])
     recording.table.intern([Frame(address=0x1800, module=str(tmp_path / "lib.so")), Frame(address=0x9000)])
     resolve([recording])
-    assert recording.table.frames_of(0) == [Frame(address=0x1800, module=str(tmp_path / "lib.so")), Frame(address=0x9000)]
+    assert recording.table.frames_of(0) == [Frame(address=0x800, module=str(tmp_path / "lib.so")), Frame(address=0x9000)]
     assert any("ELF" in limit for limit in recording.limits)
+
+
+def test_a_nameless_address_counts_within_its_file_and_is_the_same_in_every_run(tmp_path: Path) -> None:
+    program = build(tmp_path, "-O2", "-s")
+    nameless = []
+    for prefix in ("first", "second"):
+        recording = dump(program, prefix)
+        before = [frame.address or 0 for frame in recording.table.frames]
+        resolve([recording])
+        own = [
+            (was, frame)
+            for was, frame in zip(before, recording.table.frames, strict=False)
+            if frame.module == str(program) and frame.signature is None
+        ]
+        assert own
+        for was, frame in own:
+            mapping = next(each for each in recording.mappings if each.start <= was < each.end)
+            assert frame.address == was - mapping.start + mapping.offset
+        nameless.append({frame for _, frame in own})
+    assert nameless[0] == nameless[1]

@@ -107,8 +107,8 @@ class _Builder:
             return known
         place = self._locations[frames] = len(self._locations) + 1
         lines = b"".join(_bytes(4, self._line(frame)) for frame in frames if frame.signature or frame.file)
-        address = frames[-1].address or 0
-        message = _number(1, place) + _number(2, self._mapping(frames[-1])) + _number(3, address) + lines
+        mapping = self._mapping_of(frames[-1])
+        message = _number(1, place) + _number(2, self._mapping(mapping)) + _number(3, _address(frames[-1], mapping)) + lines
         self._tables += _bytes(_LOCATION, message)
         return place
 
@@ -122,13 +122,19 @@ class _Builder:
             self._tables += _bytes(_FUNCTION, message)
         return _number(1, place) + _number(2, frame.line or 0)
 
-    def _mapping(self, frame: Frame) -> int:
-        """The id of the mapping that the frame's code is in; 0 where that is not known."""
+    def _mapping_of(self, frame: Frame) -> Mapping | None:
+        """The mapping that the frame's code is in, as far as known; None where nothing is."""
+        if frame.module is not None and frame.signature is None:
+            return next((each for each in self._sheet.mappings if _holds(each, frame)), Mapping(0, 0, 0, frame.module))
         found = self._index.find(frame.address) if frame.address is not None else None
-        if found is None or (frame.module is not None and found.path != frame.module):
-            if frame.module is None:
-                return 0
-            found = Mapping(0, 0, 0, frame.module)
+        if frame.module is not None and (found is None or found.path != frame.module):
+            return Mapping(0, 0, 0, frame.module)
+        return found
+
+    def _mapping(self, found: Mapping | None) -> int:
+        """The id of a mapping; 0 for none."""
+        if found is None:
+            return 0
         place = self._mappings.get(found)
         if place is None:
             place = self._mappings[found] = len(self._mappings) + 1
@@ -138,6 +144,19 @@ class _Builder:
             message += b"".join(_number(field, 1) for field in (7, 8, 9, 10))
             self._tables += _bytes(_MAPPING, message)
         return place
+
+
+def _holds(mapping: Mapping, frame: Frame) -> bool:
+    """Whether the nameless frame, whose address counts within its file, is in this mapping."""
+    within = (frame.address or 0) - mapping.offset
+    return mapping.path == frame.module and 0 <= within < mapping.end - mapping.start
+
+
+def _address(frame: Frame, mapping: Mapping | None) -> int:
+    """Where the frame's code was in the process."""
+    if frame.signature is None and mapping is not None and _holds(mapping, frame):
+        return mapping.start + (frame.address or 0) - mapping.offset
+    return frame.address or 0
 
 
 def _grouped(frames: Sequence[Frame]) -> list[tuple[Frame, ...]]:

@@ -141,7 +141,7 @@ def _of_snapshots(
 
     def place(stack_id: int) -> int:
         blamed = None if blamer.positions[stack_id] == HIDDEN else blamer.frame(stack_id)
-        site = site_of(blamed, recording.mappings) if blamed else None
+        site = site_of(blamed) if blamed else None
         number = sites.of(site, blamed, "not listed" if site is None else "", ranked.get((site, recording.pid)) if site else None)
         return stacks.place([frames[frame_id] for frame_id in reversed(recording.table.stacks[stack_id])], number)
 
@@ -191,7 +191,7 @@ def _of_losses(recording: Recording, blamer: Blamer, tables: Tables) -> dict[str
             recording.table.frames[recording.table.stacks[loss.stack_id][0]] if recording.table.stacks[loss.stack_id] else None
         )
         blamed = None if blamer.positions[loss.stack_id] == HIDDEN else blamer.frame(loss.stack_id)
-        site = site_of(blamed, recording.mappings) if blamed else None
+        site = site_of(blamed) if blamed else None
         path = [tables.frame(Frame(signature=loss.kind.value), Role.HIDDEN)]
         path += [
             tables.frame(recording.table.frames[i], blamer.roles[i]) for i in reversed(recording.table.stacks[loss.stack_id])
