@@ -193,11 +193,12 @@ class _Page:
             yield from self._prose(f"leaks{whose}: {', '.join(_leaks(leaks)) or 'none'}", 0)
 
     def _foot(self, answer: Answer) -> Iterator[str]:
-        directory, run_id = answer.run.get("directory"), answer.run.get("id")
-        if isinstance(directory, str) and directory:
+        directory = answer.run.get("directory")
+        place = near(directory) if isinstance(directory, str) and directory else ""
+        if place:
             yield ""
-            yield plain(f"run:  {near(directory)}")
-        for command in _next_commands(answer, run_id if isinstance(run_id, str) else None, self._verbose):
+            yield plain(f"run:  {place}")
+        for command in _next_commands(answer, place, self._verbose):
             yield plain(f"next: {command}")
 
 
@@ -242,8 +243,8 @@ def _leaks(leaks: Mapping[LossKind, Amount]) -> Iterable[str]:
     return (f"{_amount(leaks[kind])} {kind.value}" for kind in LossKind if kind in leaks and leaks[kind].blocks)
 
 
-def _next_commands(answer: Answer, run_id: str | None, verbose: bool) -> Iterator[str]:
-    """One or two things to do now."""
+def _next_commands(answer: Answer, place: str, verbose: bool) -> Iterator[str]:
+    """One or two things to do now. `place` is the run directory's path: its id alone is known only where RUNS is the default."""
     top = answer.findings[0] if answer.findings else None
     if top is not None and top.function is not None and top.line is None and top.module is not None:
         yield "build the program with -g to see the line"
@@ -251,5 +252,5 @@ def _next_commands(answer: Answer, run_id: str | None, verbose: bool) -> Iterato
     hunted = isinstance(answer.run.get("steps"), list)
     if answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not hunted:
         yield f"leakrun -p memcheck -- {shlex.join(str(word) for word in command)}   (is it lost, or still referenced?)"
-    if run_id and not verbose:
-        yield f"leakrun show {shlex.quote(run_id)} -v   (whole stacks, all notes)"
+    if place and not verbose:
+        yield f"leakrun show {shlex.quote(place)} -v   (whole stacks, all notes)"

@@ -115,7 +115,7 @@ def test_paths_below_the_working_directory_are_relative(monkeypatch, tmp_path):
 
 
 def test_it_says_what_to_do_next():
-    assert "next: leakrun show memcheck-app-1 -v" in text_of(lost(1))
+    assert "next: leakrun show /elsewhere/runs/1 -v" in text_of(lost(1))
     answer = lost(1)
     answer.findings[0].file = answer.findings[0].line = None
     assert "-g" in text_of(answer)
