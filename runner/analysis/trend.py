@@ -203,9 +203,14 @@ class _Rows:
         chance = np.sqrt((np.diff(pace, axis=1) ** 2).mean(axis=1) / (_STRETCH * len(self.times)))
         certain = 2.0 if len(self.times) >= _MANY_POINTS else 3.0  # of few steps the spread itself is uncertain
         ever_slower = (second < _SLOWER * first) & (third < _SLOWER * second) & (third < _SLOW * first)
-        start, middle, end = self._levels()
-        ever_slower |= end - middle < _HALVES * (middle - start)
+        early, late = self._halves()
+        ever_slower |= late < _HALVES * early
         return np.asarray(ever_slower & (first - third >= certain * chance))
+
+    def _halves(self) -> tuple[Floats, Floats]:
+        """The pace of each half: what was gained over the time that it took, as few points seldom stand evenly."""
+        (start, begun), (middle, between), (end, ended) = (self._around(place) for place in (0.1, 0.5, 0.9))
+        return (middle - start) / max(between - begun, 1e-12), (end - middle) / max(ended - between, 1e-12)
 
     def _around(self, where: float) -> tuple[Floats, float]:
         """The mean level, and the mean time, of the points around a place (0 to 1) in the window."""
@@ -280,8 +285,8 @@ class _Rows:
         clear = min(1.0, max(0.0, float(self.tau[row] - _TAU) / 0.4))
         many = min(1.0, len(self.times) / 20)
         quiet = min(1.0, float(self.rise[row]) / max(1.0, 12 * float(self.mad[row])))
-        start, middle, end = (float(level[row]) for level in self._levels())
-        doubtful = by != "trend" or end - middle < _SLOWER * (middle - start)
+        early, late = self._halves()
+        doubtful = by != "trend" or late[row] < _SLOWER * early[row]
         less = 0.25 if by in _JUMPS else 0.15 if doubtful else 0.0
         return round(0.6 + 0.12 * (clear + many + max(0.0, quiet)) - less, 2)
 
