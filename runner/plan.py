@@ -145,8 +145,8 @@ class Trigger(NamedTuple):
     every      seconds between two snapshots; None for none on a timer
     adaptive   start denser than `every` and grow sparser as the run grows long
     rss_step   a snapshot for each that many bytes that the process's rss grows
-    stack_step a snapshot for each that many bytes that the main thread's stack grows; what other threads' stacks do only their
-               rss tells: so also when that has grown by as much, and by a quarter
+    stack_step a snapshot for each that many bytes that the main thread's stack grows; what other threads' stacks do only the
+               process's rss tells: where there are any, also when that has grown by as much, and by a quarter
     share      as seldom that a CopyFile costs at most this part of one core; None for no such bound
     before_stop, on_request   also then
     keep_last  how many of one process's files stay, where each new one holds all that the older ones held; None for all

@@ -25,13 +25,18 @@ STACK_FRAMES = 256
 STACK_SECONDS = 10.0
 STOPPED = "where a stack had grown, its thread was stopped for some milliseconds to see who is on it"
 # By kind of memory, the profile that names the code that asked for it.
+BLOCKS = (
+    "heapprofile (or massif, heaptrack) names the code that asked for it, bpf that of a process that runs already; memcheck says "
+    "whether it is lost, malloc-info whether it is only kept"
+)
+MAPPED = "heapprofile-mmap or massif-pages names who calls mmap, bpf-mmap in a process that runs already"
 NEXT = {
-    smaps.HEAP: "heapprofile (or massif) names the code that asked for it; memcheck says whether it is lost",
-    smaps.ARENAS: "heapprofile (or massif) names the code that asked for it; memcheck says whether it is lost",
-    smaps.ANONYMOUS: "large blocks of malloc, or mmap: heapprofile names the code of the one, massif-pages of both",
-    smaps.SHARED: "heapprofile-mmap or massif-pages names who calls mmap",
+    smaps.HEAP: BLOCKS,
+    smaps.ARENAS: BLOCKS,
+    smaps.ANONYMOUS: f"large blocks of malloc, which heapprofile names the code of, or mmap: {MAPPED}",
+    smaps.SHARED: MAPPED,
+    "file ": MAPPED,
 }
-FILES = "heapprofile-mmap or massif-pages names who maps it"
 STACKS = "massif-stacks measures them, and names the recursion"
 THREADS = "threads that never end, or are never joined: massif-pages names who calls pthread_create"
 
@@ -168,6 +173,4 @@ def _what_next(recording: Recording) -> list[str]:
 
 
 def _advice(kind: str) -> str:
-    if kind.startswith("file "):
-        return FILES
     return next((advice for name, advice in NEXT.items() if kind.startswith(name)), "")

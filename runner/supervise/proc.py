@@ -140,27 +140,30 @@ def boot_id() -> str:
 
 
 class Memory(NamedTuple):
-    """Bytes from /proc/PID/statm and status: resident now, the most it ever was, and the main thread's stack."""
+    """Bytes from /proc/PID/statm and status: resident now, at most, and the main thread's stack; and its threads, counted."""
 
     rss: int
     peak: int
     stack: int
+    threads: int = 1
 
 
 def memory(pid: int) -> Memory | None:
     """The cheap figures; None for a process that has none (gone, zombie, kernel thread)."""
     wanted = {b"VmRSS": 0, b"VmHWM": 0, b"VmStk": 0}
-    seen = False
+    seen, threads = False, 1
     for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
         name, _, rest = line.partition(b":")
         if name in wanted:
             wanted[name] = int(rest.split()[0]) * 1024
             seen = True
+        elif name == b"Threads":
+            threads = int(rest)
     if not seen:
         return None
     statm = (read_bytes(f"/proc/{pid}/statm") or b"").split()
     rss = int(statm[1]) * PAGE if len(statm) > 1 else wanted[b"VmRSS"]
-    return Memory(rss, wanted[b"VmHWM"], wanted[b"VmStk"])
+    return Memory(rss, wanted[b"VmHWM"], wanted[b"VmStk"], threads)
 
 
 class Rollup(NamedTuple):

@@ -32,8 +32,9 @@ def grown(trigger: Trigger, before: proc.Memory, now: proc.Memory) -> bool:
         return True
     if trigger.stack_step is None:
         return False
-    more = max(trigger.stack_step, before.rss // 4)
-    return now.stack >= before.stack + trigger.stack_step or now.rss >= before.rss + more
+    if now.stack >= before.stack + trigger.stack_step:
+        return True
+    return now.threads > 1 and now.rss >= before.rss + max(trigger.stack_step, before.rss // 4)
 
 
 @dataclass(slots=True)

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from runner.backends import pmap
 from runner.formats import smaps
 from runner.kinds import Metric
+from runner.profile import shipped_names
 from tests.leakrun_command import answer, leakrun
 
 needs_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
@@ -80,8 +82,10 @@ int main(void) {
     return 0;
 }
 """
+THREAD_THAT_WAITS = "pthread_t waits; pthread_create(&waits, 0, (void *(*)(void *))pause, 0); "
 HEAP_ONLY = """
 #include <stdlib.h>
+#include <unistd.h>
 int main(void) {
     for (int number = 0; number < 200; number++) { memset(malloc(50000), 1, 50000); nap(10); }
     return 0;
@@ -188,7 +192,10 @@ def test_pmap_tells_threads_that_are_left_behind_from_one_deep_stack(tmp_path: P
 def test_pmap_stops_no_thread_whose_stack_does_not_grow(tmp_path: Path) -> None:
     app = compiled(tmp_path, HEAD + HEAP_ONLY)
     assert leakrun("-q", "-p", "pmap", "-o", tmp_path / "run", app).returncode == 0
-    samples = [json.loads(path.read_bytes()) for path in (tmp_path / "run" / "raw").glob("stack.*.json")]
+    assert list((tmp_path / "run" / "raw").glob("stack.*.json")) == []
+    app = compiled(tmp_path, HEAD + HEAP_ONLY.replace("for (", THREAD_THAT_WAITS + "for (", 1), name="threads")
+    assert leakrun("-q", "-p", "pmap", "-o", tmp_path / "more", app).returncode == 0
+    samples = [json.loads(path.read_bytes()) for path in (tmp_path / "more" / "raw").glob("stack.*.json")]
     assert samples and not any("addresses" in each for each in samples)
 
 
@@ -228,3 +235,9 @@ def test_a_recursion_that_goes_deep_and_comes_back_is_clean(tmp_path: Path) -> N
     assert leakrun("-q", "-p", "massif-stacks", "-o", tmp_path / "run", app).returncode == 0
     said = answer(tmp_path / "run")
     assert said["findings"] == [] and said["verdict"] in ("clean", "inconclusive")
+
+
+def test_each_profile_that_pmap_speaks_of_is_there() -> None:
+    said = " ".join([*pmap.NEXT.values(), pmap.STACKS, pmap.THREADS])
+    named = set(re.findall(r"\b(?:massif|heapprofile|bpf|malloc|memcheck|heaptrack)(?:-\w+)?\b", said)) - {"malloc"}
+    assert named >= {"heapprofile-mmap", "massif-pages", "massif-stacks"} and named <= set(shipped_names())
