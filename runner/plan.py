@@ -112,6 +112,7 @@ class Gate(NamedTuple):
     exists   this path is there, e.g. vgdb's FIFO
     at_home  it runs as leakrun's own user and below leakrun's own root: it can still open what it could at its start
     lent     a glob of pipes that it must be able to open should it drop its user in the middle of a snapshot
+    may_leave  the main process may drop its user or change its root at its start: like its children, it is given time for that
     """
 
     catches: int | None = None
@@ -119,6 +120,7 @@ class Gate(NamedTuple):
     exists: str | None = None
     at_home: bool = False
     lent: str | None = None
+    may_leave: bool = False
 
 
 class Proof(NamedTuple):

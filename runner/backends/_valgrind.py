@@ -37,6 +37,8 @@ class ValgrindOptions(ToolOptions):
 class ValgrindBackend(Backend):
     """One of valgrind's tools."""
 
+    marks = (b"\0chroot\0", b"\0setuid\0", b"\0setreuid\0", b"\0setresuid\0")  # of programs that may leave home, as Gate calls it
+
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
         for name in getattr(options, "suppressions", ()):
@@ -108,13 +110,18 @@ def plan(
         argv=tuple(argv),
         env=env,
         cwd=target.cwd,
-        triggers=tuple(triggers) if possible else (),
+        triggers=tuple(_patient(trigger, target) for trigger in triggers) if possible else (),
         stop=profile.stop_plan(),
         outputs=(pattern,),
         litter=("vgdb-*",),
         loaded=f"vgpreload_{tool_name}",  # what replaces malloc: in a static program valgrind runs, and this is not there
         tool_words=tuple(argv[: len(argv) - len(target.argv)]),
     )
+
+
+def _patient(trigger: Trigger, target: Target) -> Trigger:
+    """valgrind opens its pipe anew after each call of vgdb, and ends a program in whose new root the pipe is not."""
+    return trigger._replace(gate=trigger.gate._replace(may_leave=bool(target.marks)))
 
 
 def options_as_arguments(options: ToolOptions) -> Iterator[str]:

@@ -230,9 +230,11 @@ class Snapshots:
         return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
 
     def _may_yet_drop_user(self, series: Series, now: float) -> bool:
-        """A server's workers do so right after the fork; one that does in the middle of a snapshot is stuck in it."""
-        new = now - series.member.found < _SETTLED and series.member.pid != self.family.main_pid
-        return new and series.trigger.gate.at_home and os.geteuid() == 0
+        """Servers do so at their start, their workers right after the fork; who does in the middle of a snapshot is stuck in it."""
+        gate = series.trigger.gate
+        if not gate.at_home or os.geteuid() != 0 or (series.member.pid == self.family.main_pid and not gate.may_leave):
+            return False
+        return now - series.member.found < _SETTLED
 
     def _may_begin(self, series: Series, now: float) -> bool:
         return self._gate_is_open(series) and not self.retention.lacks_room(series.member.pid, series.trigger, now)
