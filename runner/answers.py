@@ -13,7 +13,7 @@ from runner.analysis.agreement import Agreed, agree
 from runner.analysis.repeats import without_repeats
 from runner.analysis.witnesses import Witness
 from runner.manifest import Manifest, outcome_of
-from runner.model import Answer, FindingKind, LossKind, Recording, Verdict
+from runner.model import Answer, Doubt, FindingKind, LossKind, Recording, Verdict
 from runner.reading import LeaveOut
 from runner.rundir import RunDirectory
 
@@ -127,7 +127,7 @@ def hunted(run: RunDirectory, manifest: Manifest, witnesses: Sequence[Witness]) 
         "steps": manifest["steps"],
         "skipped": manifest["skipped"],
     }
-    agreed.answer.doubts += manifest["left"]
+    agreed.answer.doubts += [Doubt(text) for text in manifest["left"]]
     if agreed.answer.verdict is Verdict.INCONCLUSIVE:
         agreed.answer.reasons += manifest["left"]
     return agreed

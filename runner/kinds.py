@@ -1,4 +1,4 @@
-"""What can be measured and what can be found: the words by which a backend says what it is for."""
+"""What can be measured, what can be found and what is said of a run in the end: the words for it."""
 
 from enum import StrEnum
 
@@ -27,3 +27,20 @@ class FindingKind(StrEnum):
     MAPPING_GROWTH = "mapping-growth"
     STACK_GROWTH = "stack-growth"
     SUSPECT = "suspect"  # only interior pointers reach it, and it is many blocks
+
+
+class Verdict(StrEnum):
+    """What is said of a whole run."""
+
+    LEAKING = "leaking"
+    GROWING = "growing"
+    CLEAN = "clean"
+    INCONCLUSIVE = "inconclusive"
+
+
+class DoubtKind(StrEnum):
+    """What a doubt bears on: what a tool can't rule out because of it."""
+
+    RUN = "run"  # the evidence as a whole
+    GROWTH = "growth"  # growth, of whatever: what is lost may be known all the same
+    SITE = "site"  # whether one site, or live memory as a whole, goes on growing

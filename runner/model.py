@@ -11,17 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from runner.kinds import DoubtKind as DoubtKind
 from runner.kinds import FindingKind as FindingKind
 from runner.kinds import Metric as Metric
-
-
-class Verdict(StrEnum):
-    """What is said of a whole run."""
-
-    LEAKING = "leaking"
-    GROWING = "growing"
-    CLEAN = "clean"
-    INCONCLUSIVE = "inconclusive"
+from runner.kinds import Verdict as Verdict
 
 
 class TimeUnit(StrEnum):
@@ -276,12 +269,10 @@ def check_valid(recording: Recording) -> None:
         possible = 0 <= record.stack_id < stack_count and 0 <= record.indirect_bytes <= record.bytes and record.blocks >= 0
         if not possible:
             raise ValueError(f"loss {record} is not possible")
-    for remark in recording.remarks:
-        if not 0 <= remark.stack_id < stack_count or remark.bytes < 0:
-            raise ValueError(f"remark {remark} is not possible")
-    for sample in recording.stack_samples:
-        if not 0 <= sample.stack_id < stack_count or sample.bytes < 0:
-            raise ValueError(f"stack sample {sample} is not possible")
+    placed: list[Remark | StackSample] = [*recording.remarks, *recording.stack_samples]
+    for said in placed:
+        if not 0 <= said.stack_id < stack_count or said.bytes < 0:
+            raise ValueError(f"{said} is not possible")
     for defect in recording.defects:
         for stack_id in (defect.stack_id, *(stack for _, stack in defect.auxiliary)):
             if stack_id is not None and not 0 <= stack_id < stack_count:
@@ -379,11 +370,21 @@ class AnswerError:
     auxiliary: list[tuple[str, list[AnswerFrame]]] = field(default_factory=list)
 
 
+class Doubt(NamedTuple):
+    """Why "clean" can't be said: one sentence, what it bears on, and the site where it speaks of one."""
+
+    text: str
+    kind: DoubtKind = DoubtKind.RUN
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
 @dataclass(slots=True)
 class Answer:
     """What leakrun concludes. `run` holds the run's own facts and is filled by the pipeline.
 
-    doubts   why "clean" could not be said of this run, whatever was found in it: a sentence each
+    doubts   why "clean" could not be said of this run, whatever was found in it
     """
 
     verdict: Verdict
@@ -394,4 +395,4 @@ class Answer:
     heap_summary: HeapSummary | None = None
     leak_summary: dict[LossKind, Amount] | None = None
     run: dict[str, object] = field(default_factory=dict)
-    doubts: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from runner.analysis.findings import Weighed, ordered
 from runner.analysis.witnesses import GROWTHS, LOSSES, PRECEDENCE, Place, Said, Witness, is_held, places, text_of, with_kin
 from runner.analysis.wording import count_text, size_text
-from runner.model import Answer, AnswerError, Finding, FindingKind, Note, Verdict
+from runner.model import Answer, AnswerError, Doubt, DoubtKind, Finding, FindingKind, Note, Verdict
 
 _HEAP_GROWTHS = GROWTHS - {FindingKind.STACK_GROWTH}
 _WHAT = {
@@ -18,7 +19,6 @@ _WHAT = {
     FindingKind.SUSPECT: "memory that only interior pointers reach",
 }
 _SUREST = 0.99
-_FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
 _EXPLAINED = 0.3  # of what the kernel sees grow: named code that grows by as much is the cause
 
 
@@ -46,7 +46,7 @@ def agree(witnesses: Sequence[Witness], due: frozenset[FindingKind] = frozenset(
     court = _Court(witnesses)
     doubts, still_open = _doubts(witnesses, due)
     doubts += [court.dispute(place) for place in court.disputed]
-    findings = [replace(finding, rank=rank) for rank, finding in enumerate(court.findings(), 1)]
+    findings = court.findings()
     verdict = _verdict(findings, doubts, witnesses)
     answer = Answer(
         verdict=verdict,
@@ -108,16 +108,13 @@ class _Court:
     # ---- findings
 
     def findings(self) -> list[Finding]:
-        """By what each costs, suspects last; a lost block or two, which do not grow, under everything that does."""
-        some_grow = any(place.of(GROWTHS) for place in self.standing)
-
-        def cost(place: Place) -> tuple[bool, bool, int]:
-            few = place.kind is FindingKind.LOST and not place.of(GROWTHS) and (place.first.blocks or 0) <= _FEW_BLOCKS
-            return place.kind is FindingKind.SUSPECT, few and some_grow, -place.weight
-
+        """Those that name code as all findings are ranked, then the kernel's."""
         whole = sum(place.weight for place in self.standing) or 1
-        found = [replace(self._finding(each), share=round(each.weight / whole, 4)) for each in sorted(self.standing, key=cost)]
-        return found + self._of_the_kernel()
+        weighed = [
+            Weighed(replace(self._finding(each), share=round(each.weight / whole, 4)), each.weight, bool(each.of(GROWTHS)))
+            for each in self.standing
+        ]
+        return [replace(finding, rank=rank) for rank, finding in enumerate(ordered(weighed) + self._of_the_kernel(), 1)]
 
     def _finding(self, place: Place) -> Finding:
         """The finding of the kind that the site has in the end, with the figures of growth beside those of loss."""
@@ -158,11 +155,12 @@ class _Court:
 
     # ---- notes
 
-    def dispute(self, place: Place) -> str:
+    def dispute(self, place: Place) -> Doubt:
         """Why one can't be sure of a site."""
-        grown = [witness.name for witness, _ in place.of(GROWTHS)]
-        amount = size_text(place.first.bytes)
-        return f"{_list(grown)} saw {place.text()} grow by {amount}, {_list(self._dissenters(place))} did not: run it longer"
+        first, grown = place.first, [witness.name for witness, _ in place.of(GROWTHS)]
+        dissent = f"{_list(self._dissenters(place))} did not: run it longer"
+        text = f"{_list(grown)} saw {place.text()} grow by {size_text(first.bytes)}, {dissent}"
+        return Doubt(text, DoubtKind.SITE, first.function, first.file, first.line)
 
     def notes(self) -> list[Note]:
         """Those of sites that are no findings in the end; then all tools' own, each once, limits last; none of a finding's."""
@@ -229,22 +227,22 @@ def _note(kind: str, said: Said, what: str) -> Note:
 # ---- the verdict
 
 
-def _doubts(witnesses: Sequence[Witness], due: frozenset[FindingKind]) -> tuple[list[str], frozenset[FindingKind]]:
+def _doubts(witnesses: Sequence[Witness], due: frozenset[FindingKind]) -> tuple[list[Doubt], frozenset[FindingKind]]:
     """Why a kind can't be ruled out, and the kinds."""
-    doubts: list[str] = []
+    doubts: list[Doubt] = []
     left = []
     for kind in PRECEDENCE:
         able = [witness for witness in witnesses if kind in witness.sees]
         if any(witness.judged({kind}) for witness in able) or not (able or kind in due):
             continue
         left.append(kind)
-        doubts += [f"{witness.name}: {doubt}" for witness in able for doubt in witness.doubts_of(kind)]
+        doubts += [doubt._replace(text=f"{each.name}: {doubt.text}") for each in able for doubt in each.doubts_of(kind)]
         if not able:
-            doubts.append(f"no tool was asked about {_WHAT[kind]}")
+            doubts.append(Doubt(f"no tool was asked about {_WHAT[kind]}"))
     return list(dict.fromkeys(doubts)), frozenset(left)
 
 
-def _verdict(findings: Sequence[Finding], doubts: Sequence[str], witnesses: Sequence[Witness]) -> Verdict:
+def _verdict(findings: Sequence[Finding], doubts: Sequence[Doubt], witnesses: Sequence[Witness]) -> Verdict:
     kinds = {finding.kind for finding in findings}
     if kinds & LOSSES:
         return Verdict.LEAKING
@@ -253,9 +251,9 @@ def _verdict(findings: Sequence[Finding], doubts: Sequence[str], witnesses: Sequ
     return Verdict.INCONCLUSIVE if doubts or not witnesses else Verdict.CLEAN
 
 
-def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[str], witnesses: Sequence[Witness]) -> list[str]:
+def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[Doubt], witnesses: Sequence[Witness]) -> list[str]:
     if verdict is Verdict.INCONCLUSIVE:
-        return list(doubts) or ["nothing was measured"]
+        return [doubt.text for doubt in doubts] or ["nothing was measured"]
     if verdict is Verdict.CLEAN:
         said = [f"{each.name}: {text}" for each in witnesses if not each.answer.doubts for text in each.answer.reasons]
         said += [f"{each.name}: nothing is lost" for each in witnesses if each.answer.doubts and each.judged({FindingKind.LOST})]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from runner.analysis.judgement import Growing, Growth
 from runner.analysis.losses import Lost
@@ -75,16 +76,30 @@ def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
     return found
 
 
+class Weighed(NamedTuple):
+    """A finding, the bytes that it costs the process over the run, and whether anybody saw it grow."""
+
+    finding: Finding
+    weight: int
+    grows: bool
+
+
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
-    """By cost over the run, suspects last; what is not sure under what is, a lost block or two under everything that grows."""
-    something_grows = any(finding.kind not in (FindingKind.LOST, FindingKind.SUSPECT) for finding in findings)
+    """The findings of one tool in their order, with their ranks."""
+    weighed = [Weighed(each, each.bytes, each.kind not in (FindingKind.LOST, FindingKind.SUSPECT)) for each in findings]
+    return [replace(finding, rank=rank) for rank, finding in enumerate(ordered(weighed), 1)]
 
-    def cost(finding: Finding) -> tuple[bool, bool, bool, int]:
-        few = finding.kind is FindingKind.LOST and (finding.blocks or 0) <= _FEW_BLOCKS
-        unsure = finding.confidence < _SURE
-        return finding.kind is FindingKind.SUSPECT, unsure, few and something_grows, -finding.bytes
 
-    return [replace(finding, rank=rank) for rank, finding in enumerate(sorted(findings, key=cost), 1)]
+def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
+    """By cost, suspects last; what is not sure under what is, a lost block or two that do not grow under everything that does."""
+    something_grows = any(each.grows for each in weighed)
+
+    def cost(each: Weighed) -> tuple[bool, bool, bool, int]:
+        finding = each.finding
+        few = finding.kind is FindingKind.LOST and not each.grows and (finding.blocks or 0) <= _FEW_BLOCKS
+        return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, few and something_grows, -each.weight
+
+    return [each.finding for each in sorted(weighed, key=cost)]
 
 
 def _share(part: int, whole: int) -> float:

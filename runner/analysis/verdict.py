@@ -7,18 +7,18 @@ clean         nothing of it, and the evidence is whole: every recording read to 
 inconclusive  everything else, with what to do; and always where the run as a whole could not measure
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.analysis.blame import blame
 from runner.analysis.defects import fold_defects
 from runner.analysis.findings import growth_findings, loss_findings, ranked
-from runner.analysis.judgement import Growth
+from runner.analysis.judgement import Growth, Standing
 from runner.analysis.losses import Lost, fold_losses, loss_turnover
 from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
 from runner.analysis.wording import count_text, longer, place_text, size_text, span_text
-from runner.model import Answer, AnswerError, Finding, FindingKind, Metric, Note, Recording, TimeUnit, Verdict
+from runner.model import Answer, AnswerError, Doubt, DoubtKind, Finding, FindingKind, Metric, Note, Recording, TimeUnit, Verdict
 
 if TYPE_CHECKING:
     from runner.analysis.footprint import Sampled
@@ -72,7 +72,9 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     findings = ranked([*growth_findings(growths), *loss_findings(losses)])
     doubts = _doubts(recordings, scope, growths)
     verdict = _verdict(findings, scope, doubts)
-    reasons = doubts if verdict is Verdict.INCONCLUSIVE else _grounds(verdict, findings, recordings, growths, losses)
+    reasons = [doubt.text for doubt in doubts]
+    if verdict is not Verdict.INCONCLUSIVE:
+        reasons = _grounds(verdict, findings, recordings, growths, losses)
     main = recordings[0] if recordings else None
     return Answer(
         verdict=verdict,
@@ -91,7 +93,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     )
 
 
-def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[str]) -> Verdict:
+def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[Doubt]) -> Verdict:
     kinds = {finding.kind for finding in findings}
     if scope.reasons:
         return Verdict.INCONCLUSIVE
@@ -102,29 +104,33 @@ def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[str]) -
     return Verdict.INCONCLUSIVE if doubts else Verdict.CLEAN
 
 
-def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
-    """Why "clean" can't be said, and what to do: a sentence each, none twice."""
-    doubts = [*scope.reasons, *scope.doubts]
+def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[Doubt]:
+    """Why "clean" can't be said, and what to do: none twice."""
+    doubts = [Doubt(text) for text in (*scope.reasons, *scope.doubts, *_of_the_run(recordings, scope))]
+    if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
+        doubts.append(Doubt(f"no snapshots were taken: {longer(recordings[0])}", DoubtKind.GROWTH))
+    for growth in growths:
+        if not _allocated_nothing(growth.recording, recordings):
+            doubts += _of_growth(growth, growths[0])
+    return list(dict.fromkeys(doubts))
+
+
+def _of_the_run(recordings: Sequence[Recording], scope: Scope) -> Iterator[str]:
+    """What is wrong with the evidence as a whole."""
     if not recordings:
-        doubts.append("nothing was recorded: see what the tool said, and run it again")
+        yield "nothing was recorded: see what the tool said, and run it again"
     if not scope.finished:
-        doubts.append("the program was not seen to its end: let it end, or stop it with SIGTERM")
+        yield "the program was not seen to its end: let it end, or stop it with SIGTERM"
     for recording in recordings:
         if _allocated_nothing(recording, recordings):
             continue
-        doubts += recording.flaws
+        yield from recording.flaws
         if any(defect.kind == "FatalSignal" for defect in recording.defects) and (
             scope.finished or recording is not recordings[0]
         ):
-            doubts.append(f"{_process(recording)}it crashed, and was not seen to its end: mend that first")
+            yield f"{_process(recording)}it crashed, and was not seen to its end: mend that first"
         if not recording.complete and not recording.flaws:
-            doubts.append(f"{_process(recording)}the output of {recording.tool} is not whole: run it again")
-    if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
-        doubts.append(f"no snapshots were taken: {longer(recordings[0])}")
-    for growth in growths:
-        if not _allocated_nothing(growth.recording, recordings):
-            doubts += _doubts_of_growth(growth, growths[0])
-    return list(dict.fromkeys(doubts))
+            yield f"{_process(recording)}the output of {recording.tool} is not whole: run it again"
 
 
 def _allocated_nothing(recording: Recording, recordings: Sequence[Recording]) -> bool:
@@ -145,17 +151,21 @@ def _knows_only_losses(recording: Recording) -> bool:
     return all(snapshot.totals.keys() <= _LOSSES for snapshot in recording.snapshots)
 
 
-def _doubts_of_growth(growth: Growth, main: Growth) -> list[str]:
+def _of_growth(growth: Growth, main: Growth) -> list[Doubt]:
     who = _process(growth.recording) if growth is not main else ""
     if growth.unjudged:
-        return [] if _is_aside(growth, main) else [f"{who}growth can't be judged: {growth.unjudged}"]
-    rising = [
-        f"{who}{standing.site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it twice as long"
-        for standing in growth.undecided[:2]
-    ]
+        return [] if _is_aside(growth, main) else [Doubt(f"{who}growth can't be judged: {growth.unjudged}", DoubtKind.GROWTH)]
+    rising = [_of_a_site(who, standing) for standing in growth.undecided[:2]]
     if growth.total_grows and not growth.growing and not rising:
-        rising.append(f"{who}live memory as a whole grows, but no one site does: run it longer, with more snapshots")
+        text = "live memory as a whole grows, but no one site does: run it longer, with more snapshots"
+        rising.append(Doubt(who + text, DoubtKind.SITE))
     return rising
+
+
+def _of_a_site(who: str, standing: Standing) -> Doubt:
+    site = standing.site
+    text = f"{who}{site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it twice as long"
+    return Doubt(text, DoubtKind.SITE, site.function, site.file, site.line)
 
 
 def _is_aside(growth: Growth, main: Growth) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from runner.analysis.notes import INDIRECT
 from runner.analysis.wording import place_text
-from runner.model import Answer, AnswerFrame, Finding, FindingKind, Note
+from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Note
 
 LOSSES = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 GROWTHS = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
@@ -26,9 +26,6 @@ PRECEDENCE = (
 _NEAR = 5  # lines
 _KIN = 4  # frames above or below the blamed one
 _TEMPLATE = re.compile(r"<[^<>]*>")
-# Doubts as verdict words them: those of growth say nothing against what was lost, those of single sites nothing against stacks.
-_OF_SITES = re.compile(r"may yet level off|live memory as a whole grows")
-_OF_GROWTH = re.compile(rf"growth can't be judged|no snapshots were taken|{_OF_SITES.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,14 @@ class Witness:
         """Whether it could have seen one of these kinds, and what it says of that one is whole."""
         return self.measured and any(kind in self.sees and not self.doubts_of(kind) for kind in kinds)
 
-    def doubts_of(self, kind: FindingKind) -> list[str]:
-        """Why it can't rule the kind out."""
-        doubts = self.answer.doubts
-        if kind in LOSSES:
-            return [doubt for doubt in doubts if not _OF_GROWTH.search(doubt)]
-        if kind is FindingKind.STACK_GROWTH:
-            return [doubt for doubt in doubts if not _OF_SITES.search(doubt)]
-        return doubts
+    def doubts_of(self, kind: FindingKind) -> list[Doubt]:
+        """Why it can't rule the kind out: growth says nothing against what was lost, single sites nothing against stacks."""
+        bearing = {DoubtKind.RUN}
+        if kind not in LOSSES:
+            bearing.add(DoubtKind.GROWTH)
+            if kind is not FindingKind.STACK_GROWTH:
+                bearing.add(DoubtKind.SITE)
+        return [doubt for doubt in self.answer.doubts if doubt.kind in bearing]
 
     def named(self) -> list[Finding]:
         """Its findings that name code."""

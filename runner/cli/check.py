@@ -165,13 +165,13 @@ def _checked(
     items = gate.items_of(answer)
     suppressed.mark(items, entries, used)
     command = answer.run.get("command")
-    doubts = answer.doubts or (answer.reasons if answer.verdict is Verdict.INCONCLUSIVE else [])
+    doubts = [doubt.text for doubt in answer.doubts] or (answer.reasons if answer.verdict is Verdict.INCONCLUSIVE else [])
     return gate.CheckedRun(
         name=str(answer.run.get("id") or ", ".join(what)),
         command=" ".join(map(str, command)) if isinstance(command, list) else "",
         verdict=answer.verdict,
         sees=reading.seen_by(answer),
-        doubts=list(doubts),
+        doubts=doubts,
         items=items,
         suppressed=used,
     )

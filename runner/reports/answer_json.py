@@ -5,8 +5,9 @@ Keys are those of docs/answer.md, whose schema is docs/answer.schema.json. What 
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain, repeat
 from typing import Any, TextIO
 
 from runner.errors import ErrorKind, LeakrunError
@@ -15,6 +16,8 @@ from runner.model import (
     Answer,
     AnswerError,
     AnswerFrame,
+    Doubt,
+    DoubtKind,
     Finding,
     FindingKind,
     HeapSummary,
@@ -34,7 +37,8 @@ def to_dict(answer: Answer) -> dict[str, Any]:
         "run": dict(answer.run),
         "verdict": answer.verdict.value,
         "reasons": list(answer.reasons),
-        "doubts": list(answer.doubts),
+        "doubts": [doubt.text for doubt in answer.doubts],
+        "doubted": [_doubted_dict(doubt) for doubt in answer.doubts],
         "findings": [_finding_dict(finding) for finding in answer.findings],
         "errors": [asdict(error) for error in answer.errors],
         "notes": [_note_dict(note) for note in answer.notes],
@@ -78,7 +82,7 @@ def from_dict(data: Any) -> Answer:
             heap_summary=None if heap is None else _heap_summary(heap),
             leak_summary=None if leaks is None else {LossKind(kind): Amount(**amount) for kind, amount in leaks.items()},
             run=dict(data.get("run") or {}),
-            doubts=[str(doubt) for doubt in data.get("doubts", [])],
+            doubts=_doubts(data.get("doubts", []), data.get("doubted", [])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _not_ours(f"{type(error).__name__}: {error}") from error
@@ -107,6 +111,11 @@ def _finite(number: float | None) -> float | None:
 def _note_dict(note: Note) -> dict[str, Any]:
     """A note; the keys of a site only where it has one."""
     return {key: value for key, value in asdict(note).items() if key in ("kind", "text") or value is not None}
+
+
+def _doubted_dict(doubt: Doubt) -> dict[str, Any]:
+    """What a doubt bears on; the keys of a site only where it has one."""
+    return {key: value for key, value in doubt._asdict().items() if key != "text" and (key == "kind" or value is not None)}
 
 
 def _leak_summary_dict(summary: Mapping[LossKind, Amount] | None) -> dict[str, Any] | None:
@@ -140,6 +149,15 @@ def _error(data: Mapping[str, Any]) -> AnswerError:
 
 def _note(data: Mapping[str, Any]) -> Note:
     return Note(**_fields(Note, data))
+
+
+def _doubts(texts: Sequence[str], doubted: Sequence[Mapping[str, Any]]) -> list[Doubt]:
+    """One whose bearing is not told, as older answers have them, bears on the whole run."""
+    told = chain(doubted, repeat({"kind": DoubtKind.RUN}))
+    return [
+        Doubt(str(text), DoubtKind(about["kind"]), about.get("function"), about.get("file"), about.get("line"))
+        for text, about in zip(texts, told, strict=False)
+    ]
 
 
 def _heap_summary(data: Mapping[str, Any]) -> HeapSummary:

@@ -6,6 +6,7 @@ from runner.model import (
     BELOW_THRESHOLD,
     Column,
     Defect,
+    DoubtKind,
     FindingKind,
     Frame,
     LossKind,
@@ -63,7 +64,8 @@ def test_what_may_be_a_saw_tooth_is_not_called_growing():
         snapshot.columns[Metric.ALLOCATED_BYTES] = Column([0, 1], [number * 200_000, number * 8_000])
     answer = conclude([recording], Scope(GROWTH))
     assert [finding.function for finding in answer.findings] == ["keep"]
-    assert "cache_put server.c:7 rose to 160 kB" in answer.doubts[0]
+    assert "cache_put server.c:7 rose to 160 kB" in answer.doubts[0].text
+    assert (answer.doubts[0].kind, answer.doubts[0].function, answer.doubts[0].line) == (DoubtKind.SITE, "cache_put", 7)
 
 
 def test_a_finding_without_a_line_says_what_brings_it():

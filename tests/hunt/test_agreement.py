@@ -7,11 +7,14 @@ import pytest
 from runner.analysis.agreement import Agreed, agree
 from runner.analysis.repeats import without_repeats
 from runner.analysis.witnesses import Witness
-from runner.model import Answer, AnswerFrame, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
+from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
 from tests.analysis.recordings import MAIN, MALLOC, code, losing
 
 LOST, GROWING, SUSPECT = FindingKind.LOST, FindingKind.GROWING, FindingKind.SUSPECT
 MAPPING, STACK = FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH
+# In words that no rule can know: what a doubt bears on is data.
+UNJUDGED = Doubt("x", DoubtKind.GROWTH)
+OF_A_SITE = Doubt("y", DoubtKind.SITE, "get", "/src/cache.c", 9)
 
 
 def frame(function: str) -> AnswerFrame:
@@ -45,7 +48,7 @@ def finding(
     )
 
 
-def witness(name: str, sees: set[FindingKind], *findings: Finding, doubts: tuple[str, ...] = (), **more: Any) -> Witness:
+def witness(name: str, sees: set[FindingKind], *findings: Finding, doubts: tuple[Doubt, ...] = (), **more: Any) -> Witness:
     kinds = {each.kind for each in findings}
     verdict = Verdict.LEAKING if LOST in kinds else Verdict.GROWING if kinds else Verdict.CLEAN
     notes = more.pop("notes", [])
@@ -110,14 +113,14 @@ def test_growth_that_another_tool_judged_and_did_not_see_is_disputed() -> None:
 
 
 def test_a_tool_that_could_not_judge_disputes_nothing() -> None:
-    agreed = agree([heapprofile(finding(GROWING)), massif(doubts=("growth can't be judged: only 2 snapshots",))])
+    agreed = agree([heapprofile(finding(GROWING)), massif(doubts=(UNJUDGED,))])
     assert agreed.answer.verdict is Verdict.GROWING
     assert agreed.unconfirmed == [GROWING]
 
 
 def test_a_tool_that_saw_the_site_level_off_disputes_it_whatever_else_it_doubts() -> None:
     level = Note("plateau", "put has levelled off", "put", "/src/cache.c", 7, 100)
-    other = massif(doubts=("get cache.c:9 rose to 8 kB and may yet level off: run it twice as long",), notes=[level])
+    other = massif(doubts=(OF_A_SITE,), notes=[level])
     assert not agree([heapprofile(finding(GROWING)), other]).answer.findings
 
 
@@ -136,14 +139,14 @@ def test_a_name_that_one_tool_lost_is_found_on_the_stack_of_the_other() -> None:
 
 
 def test_doubts_of_growth_leave_what_was_lost_as_it_is() -> None:
-    doubtful = memcheck(doubts=("growth can't be judged: only 1 snapshot of the 8 that are needed: run it longer",))
+    doubtful = memcheck(doubts=(UNJUDGED,))
     agreed = agree([massif(), doubtful], frozenset({LOST, GROWING}))
     assert agreed.answer.verdict is Verdict.CLEAN
     assert agreed.open == frozenset()
 
 
 def test_a_doubt_of_one_mapping_says_nothing_of_stacks() -> None:
-    agreed = agree([pmap(doubts=("[heap] rose to 90 kB and may yet level off: run it twice as long",))])
+    agreed = agree([pmap(doubts=(OF_A_SITE,))])
     assert agreed.open == {MAPPING}
 
 
@@ -184,6 +187,12 @@ def test_what_costs_most_comes_first_and_a_lost_block_last() -> None:
     agreed = agree([heapprofile(finding(GROWING, size=5000)), memcheck(once, finding(LOST, "get", 50, 9000))])
     assert [each.function for each in agreed.answer.findings] == ["get", "put", "init"]
     assert [each.rank for each in agreed.answer.findings] == [1, 2, 3]
+
+
+def test_growth_that_is_not_sure_ranks_under_what_is_however_large() -> None:
+    table = finding(GROWING, "resize", 3, 900_000, confidence=0.5)
+    agreed = agree([heapprofile(finding(GROWING, size=5000), table)])
+    assert [each.function for each in agreed.answer.findings] == ["put", "resize"]
 
 
 def test_nothing_at_all_is_inconclusive() -> None:

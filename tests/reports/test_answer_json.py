@@ -9,6 +9,8 @@ from runner.model import (
     Answer,
     AnswerError,
     AnswerFrame,
+    Doubt,
+    DoubtKind,
     Finding,
     FindingKind,
     HeapSummary,
@@ -36,6 +38,7 @@ def an_answer():
         HeapSummary(Amount(5, 1), 9, 8, 4000),
         {LossKind.DEFINITE: Amount(5, 1)},
         {"id": "x", "exit": {"code": 0, "signal": None}},
+        [Doubt("the file is cut"), Doubt("f may level off", DoubtKind.SITE, "f", "/src/a.c", 7)],
     )
 
 
@@ -58,6 +61,17 @@ def test_the_keys_are_those_of_the_schema():
     assert set(data["errors"][0]) >= {"kind", "message", "function", "file", "line", "count", "stack"}
     assert data["notes"][0] == {"kind": "limit", "text": "cut"}
     assert data["notes"][1]["bytes"] == 1_000_000
+    assert data["doubts"] == ["the file is cut", "f may level off"]
+    assert data["doubted"] == [{"kind": "run"}, {"kind": "site", "function": "f", "file": "/src/a.c", "line": 7}]
+
+
+def test_a_doubt_of_an_older_answer_bears_on_the_whole_run():
+    data = answer_json.to_dict(an_answer())
+    del data["doubted"]
+    assert [(each.text, each.kind) for each in answer_json.from_dict(data).doubts] == [
+        ("the file is cut", DoubtKind.RUN),
+        ("f may level off", DoubtKind.RUN),
+    ]
     assert data["leak_summary"] == {"definitely lost": {"bytes": 5, "blocks": 1}}
 
 
