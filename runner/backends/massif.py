@@ -21,6 +21,7 @@ STACKS_STEP = 1 << 20  # bytes: a deep recursion is seen on its way
 STACKS_SECONDS = 10.0
 MOST_THREADS = 20  # of which samples are kept
 LARGEST_PRINTED = 16 << 20  # bytes: ms_print takes a second for 6 MB
+_CRASH = rb"Process terminating with default action of signal \d+ \((SIG(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|SYS))\)"
 _STAMP = rb"(?m)^==(\d+):(\d\d):(\d\d):(\d\d)\.(\d{3}) \d+=="  # days:hours:minutes:seconds
 
 
@@ -76,6 +77,8 @@ class Massif(_valgrind.ValgrindBackend):
         recordings = [_best(pid, paths) for pid, paths in sorted(by_pid.items())]
         for recording in recordings:
             recording.end = _end(recording, out / f"valgrind.{recording.pid}.log")
+            if recording.pid != outcome.pid:  # how the main process ended is in the outcome
+                recording.flaws += _crash(recording.pid, out / f"valgrind.{recording.pid}.log")
             _add_stack_samples(recording, out, outcome)
         _forgive_idle(recordings)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
@@ -87,6 +90,12 @@ class Massif(_valgrind.ValgrindBackend):
             for path in out.glob("massif.*.out")
             if path.stat().st_size < LARGEST_PRINTED
         ]
+
+
+def _crash(pid: int | None, log: Path) -> list[str]:
+    """How valgrind says that the process crashed: else its parent alone knows. Empty where it did not."""
+    crashed = re.search(_CRASH, log.read_bytes()) if log.is_file() else None
+    return [f"process {pid}: it crashed ({crashed[1].decode()}), and was not seen to its end: mend that first"] if crashed else []
 
 
 def _look_at_stacks(out: Path) -> Trigger:

@@ -33,6 +33,16 @@ def test_a_master_that_only_forks_is_no_reason_to_doubt(tmp_path: Path) -> None:
     assert any("allocated nothing" in note["text"] for note in said["notes"])
 
 
+def test_a_worker_that_crashed_is_never_clean(tmp_path: Path) -> None:
+    """Its parent hides how it ended; valgrind's log tells."""
+    master = "for (int i = 0; i < 100; i++) { free(malloc(1000 + i)); usleep(15000); } while (wait(NULL) > 0) continue; return 0;"
+    app = built(tmp_path, f"int main(void) {{ if (fork() == 0) __builtin_trap(); {master} }}")
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
+    said = answer(tmp_path / "run")
+    assert said["verdict"] == "inconclusive"
+    assert any("it crashed (SIGILL)" in reason for reason in said["reasons"])
+
+
 def test_a_program_that_allocates_nothing_at_all_is_not_called_clean(tmp_path: Path) -> None:
     app = built(tmp_path, "int main(void) { sleep(2); return 0; }")
     assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
