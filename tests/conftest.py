@@ -1,6 +1,7 @@
 """What all tests share: the switch that rewrites golden files, and a recording as JSON that people can read."""
 
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,12 @@ HERE = Path(__file__).parent
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="only the tests that docs/faults.md names, tests/faults included")
     parser.addoption("--update-golden", action="store_true", help="write expected.json anew; read the diff before you commit it")
+
+
+def pytest_configure() -> None:
+    """Behind `&` in a script, or under nohup, SIGINT is ignored, and all that is started inherits that: Ctrl-C would end nothing."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
