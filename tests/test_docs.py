@@ -33,6 +33,7 @@ def section(heading: str) -> str:
 
 HEADINGS = {
     "export": "Export",
+    "open": "Open",
     "check": "Check",
     "suppress": "Suppress",
     "run": "Run a program",
@@ -67,6 +68,7 @@ def test_the_options_in_the_documents_are_there(verb: str, heading: str) -> None
         "diff",
         "report",
         "export",
+        "open",
         "check",
         "suppress",
         "runs",

@@ -30,6 +30,7 @@ VERBS = (
     "diff",
     "report",
     "export",
+    "open",
     "check",
     "suppress",
     "profiles",

@@ -61,13 +61,19 @@ def export(
     for note in moments.notes_of(moment):
         say(note)
     with writing(output) as stream:
-        if format_ is Format.MASSIF:
-            _write_timeline(moment, stream)
-        elif format_ is Format.JSON:
+        if format_ is Format.JSON:
             _write_json(moment, settings.runs_dir, search, stream)
         else:
-            _writer(format_)(_sheet(moment), stream)
+            write(moment, format_, stream)
     return 0
+
+
+def write(moment: "Moment", format_: Format, stream: BinaryIO) -> None:
+    """Write what was recorded in any format but JSON, which holds the answer too."""
+    if format_ is Format.MASSIF:
+        _write_timeline(moment, stream)
+    else:
+        _writer(format_)(_sheet(moment), stream)
 
 
 def _writer(format_: Format) -> "Callable[[Sheet, BinaryIO], None]":

@@ -47,7 +47,7 @@ def read_file(path: Path) -> Recording:
 
     Raises LeakrunError(USAGE) where it can't be opened or is of no known format.
     """
-    with _opened(path) as (stream, module):
+    with opened(path) as (stream, module):
         recording: Recording = module.read(stream, path.name)
         flaw = _compressed.flaw_of(stream)
     if flaw:
@@ -73,7 +73,7 @@ def grouped(paths: Sequence[Path]) -> list[list[int]]:
 def _grouped(paths: Sequence[Path]) -> list[tuple[ModuleType, list[int]]]:
     groups: dict[object, tuple[ModuleType, list[tuple[int, Path, int]]]] = {}
     for place, path in enumerate(paths):
-        with _opened(path) as (_, module):
+        with opened(path) as (_, module):
             named = module.series_of(path.name) if hasattr(module, "series_of") else None
         key = (module, path.parent, named[0]) if named else object()
         groups.setdefault(key, (module, []))[1].append((named[1] if named else 0, path, place))
@@ -89,7 +89,7 @@ def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
+def opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
     """The file, decompressed, at its start, and the module that reads its format. Raises as read_file() does."""
     try:
         with path.open("rb") as file:

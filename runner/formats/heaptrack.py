@@ -39,6 +39,7 @@ _METRICS = (Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metri
 _STEP = 10  # milliseconds between two times in the record, at first between two snapshots
 _WITH_LENGTHS = 3  # the first format with lengths before strings
 _MARK = re.compile(rb"v [0-9a-f]{5,6}(?: ([0-9a-f]))?\n(?:#.*\n)*[xXIsm] ")
+_RAW = re.compile(rb"^[xm] ", re.MULTILINE)
 _PAGE = 4096
 _CHUNK = 1 << 18
 _LONGEST_LINE = 1 << 16
@@ -53,6 +54,11 @@ _NO_MODULES = "the objects that were mapped are not in it: addresses have no nam
 def sniff(head: bytes) -> bool:
     """Whether `head` is the start of such a record."""
     return _MARK.match(head) is not None
+
+
+def is_raw(head: bytes) -> bool:
+    """Whether the record that begins so is as the library wrote it, with addresses in the place of names."""
+    return _RAW.search(head) is not None
 
 
 def read(stream: BinaryIO, name: str) -> Recording:

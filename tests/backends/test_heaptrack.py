@@ -260,12 +260,3 @@ def test_without_gdb_it_does_not_attach() -> None:
     with pytest.raises(LeakrunError) as told:
         heaptrack.Heaptrack().plan(target, tool, load_profile("heaptrack"), Path("/out"))
     assert "gdb" in told.value.hint
-
-
-def test_what_ends_too_soon_is_not_told_to_take_snapshots(program: Compile, tmp_path: Path) -> None:
-    subject = program("#include <stdlib.h>\nint main(void) { for (int i = 0; i < 900; i++) free(malloc(i)); return 0; }")
-    assert leakrun("-q", "-p", "heaptrack", "-o", tmp_path / "run", subject).returncode == 0
-    said = answer(tmp_path / "run")
-    assert said["verdict"] == "inconclusive"
-    assert any("run it longer" in each or "give it more" in each for each in said["reasons"]), said["reasons"]
-    assert not any("--every" in each for each in said["reasons"])

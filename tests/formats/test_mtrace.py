@@ -9,6 +9,7 @@ import pytest
 
 from runner.formats import mtrace, read_file
 from runner.model import Metric, Recording, TimeUnit, check_valid
+from runner.reading import conclude_files
 from runner.symbols.resolve import resolve
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mtrace"
@@ -249,3 +250,11 @@ def test_a_bare_log_s_addresses_become_lines(flags: tuple[str, ...], tmp_path: P
     }
     line = next(number for number, text in enumerate(source.read_text().splitlines(), 1) if "malloc(500)" in text)
     assert live["keep"] == ("traced.c", line, 32 * 500)
+
+
+def test_a_log_that_is_too_short_asks_for_no_snapshots(tmp_path: Path) -> None:
+    file = tmp_path / "mtrace.log"
+    file.write_text(log(*(f"{PLACE} + {64 * n:#x} 0x20" for n in range(1, 4))))
+    answer = conclude_files([file])
+    assert any("of the 8 that are needed: run it longer" in each for each in answer.reasons), answer.reasons
+    assert not any("--every" in each for each in answer.reasons)
