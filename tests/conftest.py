@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Behind `&` in a script, or under nohup, SIGINT is ignored, and all that is started inherits that: Ctrl-C would end nothing."""
+    """In the background of a script SIGINT is ignored, and what is started there inherits that: Ctrl-C would end nothing."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

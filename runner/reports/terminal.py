@@ -7,6 +7,7 @@ from typing import TextIO
 
 from runner.analysis.frames import is_machinery
 from runner.analysis.wording import count_text, place_text, rate_text, seconds_text, share_text, size_text
+from runner.formats import smaps
 from runner.model import Amount, Answer, AnswerError, AnswerFrame, Finding, LossKind, Note, TimeUnit, Verdict
 from runner.reports.plain import encodable, file_line, fitted, near, plain, sparkline
 
@@ -63,7 +64,7 @@ class _Page:
             yield from self._prose(reason, 2)
         yield from self._findings(answer.findings)
         yield from self._errors(answer.errors)
-        yield from self._notes(answer.notes)
+        yield from self._notes(answer.notes, _is_hunt(answer) and bool(answer.findings))
         yield from self._summaries(answer)
         yield from self._foot(answer)
 
@@ -163,12 +164,16 @@ class _Page:
         if len(errors) > len(chosen):
             yield self._line(f"and {len(errors) - len(chosen)} more: -v shows all", 2, _DIM)
 
-    def _notes(self, notes: Sequence[Note]) -> Iterator[str]:
+    def _notes(self, notes: Sequence[Note], answered: bool) -> Iterator[str]:
+        """`answered`: where one tool can't look another did, and it was found: what bounds each is for who asks."""
         if not notes:
             return
         yield ""
+        if not self._verbose and answered and all(note.kind == "limit" for note in notes):
+            yield self._line(f"what bounds the sight of the tools: -v shows {count_text(len(notes), 'note')}", 0, _DIM)
+            return
         yield self._style("notes", _BOLD)
-        chosen = notes if self._verbose else notes[:_NOTES]
+        chosen = notes if self._verbose else [note for note in notes if not answered or note.kind != "limit"][:_NOTES]
         for note in chosen:
             yield from self._prose(f"{note.kind}: {note.text}", 2, _DIM)
         if len(notes) > len(chosen):
@@ -249,8 +254,32 @@ def _next_commands(answer: Answer, place: str, verbose: bool) -> Iterator[str]:
     if top is not None and top.function is not None and top.line is None and top.module is not None:
         yield "build the program with -g to see the line"
     command = answer.run.get("command")
-    hunted = isinstance(answer.run.get("steps"), list)
-    if answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not hunted:
-        yield f"leakrun -p memcheck -- {shlex.join(str(word) for word in command)}   (is it lost, or still referenced?)"
+    if top is not None and answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not _is_hunt(answer):
+        yield _next_tool(answer.run, shlex.join(str(word) for word in command), top)
     if place and not verbose:
         yield f"leakrun show {shlex.quote(place)} -v   (whole stacks, all notes)"
+
+
+def _next_tool(run: Mapping[str, object], command: str, top: Finding) -> str:
+    """The command that says more of what grows: by which code, or whether it is lost."""
+    if top.file is not None or top.module is not None:
+        return f"leakrun -p memcheck -- {command}   (is it lost, or still referenced?)"
+    pid = _runs_on(run)
+    if pid is None:
+        return f"leakrun hunt -- {command}   (which code asks for it?)"
+    profile = "bpf-mmap" if (top.function or "").startswith(("file ", smaps.SHARED)) else "bpf"
+    return f"leakrun attach {pid} -p {profile} --for 30s   (which code asks for it? as root)"
+
+
+def _runs_on(run: Mapping[str, object]) -> object:
+    """The pid of a process that leakrun was attached to and let go; None of all others."""
+    ended, processes = run.get("exit"), run.get("processes")
+    if not isinstance(ended, dict) or not isinstance(processes, list) or not processes:
+        return None
+    return (
+        processes[0].get("pid") if (ended.get("code"), ended.get("signal")) == (None, None) and ended.get("stopped_by") else None
+    )
+
+
+def _is_hunt(answer: Answer) -> bool:
+    return isinstance(answer.run.get("steps"), list)

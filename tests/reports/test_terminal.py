@@ -181,3 +181,34 @@ def test_where_the_locale_has_no_blocks_the_growth_is_drawn_in_ascii():
     stream.flush()
     drawn = next(line.strip() for line in raw.getvalue().decode("ascii").splitlines() if "##" in line)
     assert drawn == "".join(sorted(drawn, key="_.,-=+*#".index)) and len(set(drawn)) == 8
+
+
+@pytest.mark.parametrize(
+    ("ended", "place", "said"),
+    [
+        (None, "[heap]", "next: leakrun attach 4711 -p bpf --for 30s "),
+        (None, "[shared memory]", "next: leakrun attach 4711 -p bpf-mmap --for 30s "),
+        (0, "[heap]", "next: leakrun hunt -- ./app"),
+    ],
+    ids=["runs on", "runs on, and maps", "has ended"],
+)
+def test_where_no_code_is_named_the_next_tool_is_one_that_names_it(ended, place, said):
+    answer = conclude([growing({(MALLOC, code("put", 7), MAIN): [n * 100_000 for n in range(31)]}, range(31))], Scope(GROWTH))
+    answer.findings[0].function, answer.findings[0].file, answer.findings[0].line = place, None, None
+    answer.findings[0].module = None
+    stopped = {"code": ended, "signal": None, "stopped_by": None if ended is not None else "for"}
+    answer.run = {"command": ["./app"], "exit": stopped, "processes": [{"pid": 4711, "command": ["./app"]}]}
+    assert said in text_of(answer)
+
+
+def test_a_hunt_that_found_something_leaves_the_limits_of_each_tool_to_v():
+    answer = lost(1)
+    answer.notes = [Note("limit", "one"), Note("limit", "two")]
+    assert "limit: one" in text_of(answer)
+    answer.run["steps"] = []
+    assert "-v shows 2 notes" in text_of(answer) and "limit:" not in text_of(answer)
+    assert "limit: one" in text_of(answer, verbose=True)
+    answer.notes.append(Note("plateau", "three"))
+    assert "plateau: three" in text_of(answer) and "and 2 more" in text_of(answer)
+    answer.findings = []
+    assert "limit: one" in text_of(answer)
