@@ -50,7 +50,8 @@ def _directory(pid: int) -> Path:
 def check_attaches(profile: str, backend: Backend) -> None:
     """Raise LeakrunError(USAGE) unless the backend can attach, naming those that can."""
     if not backend.attaches:
-        able = ", ".join(name for name in backends.names() if backends.get(name).attaches)
+        # A shipped profile has its backend's name, as YAML's files are named.
+        able = ", ".join(name.replace("_", "-") for name in backends.names() if backends.get(name).attaches)
         raise LeakrunError(
             ErrorKind.USAGE,
             f"profile {profile} can't attach: {backend.name} must start the program itself",
