@@ -111,7 +111,7 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
         doubts.append(Doubt(f"no snapshots were taken: {longer(recordings[0])}", DoubtKind.GROWTH))
     for growth in growths:
         if not _allocated_nothing(growth.recording, recordings):
-            doubts += _of_growth(growth, growths[0])
+            doubts += _of_growth(growth, growths[0], scope)
     return list(dict.fromkeys(doubts))
 
 
@@ -151,10 +151,11 @@ def _knows_only_losses(recording: Recording) -> bool:
     return all(snapshot.totals.keys() <= _LOSSES for snapshot in recording.snapshots)
 
 
-def _of_growth(growth: Growth, main: Growth) -> list[Doubt]:
+def _of_growth(growth: Growth, main: Growth, scope: Scope) -> list[Doubt]:
     who = _process(growth.recording) if growth is not main else ""
     if growth.unjudged:
-        return [] if _is_aside(growth, main) else [Doubt(f"{who}growth can't be judged: {growth.unjudged}", DoubtKind.GROWTH)]
+        text = f"{who}growth can't be judged: {growth.unjudged}"
+        return [] if _is_aside(growth, main, scope) else [Doubt(text, DoubtKind.GROWTH)]
     rising = [_of_a_site(who, standing) for standing in growth.undecided[:2]]
     if growth.total_grows and not growth.growing and not rising:
         text = "live memory as a whole grows, but no one site does: run it longer, with more snapshots"
@@ -168,8 +169,10 @@ def _of_a_site(who: str, standing: Standing) -> Doubt:
     return Doubt(text, DoubtKind.SITE, site.function, site.file, site.line)
 
 
-def _is_aside(growth: Growth, main: Growth) -> bool:
-    """A child that lived briefly: its growth is not judged, and need not be."""
+def _is_aside(growth: Growth, main: Growth, scope: Scope) -> bool:
+    """Growth that is not judged, and need not be: of a child that lived briefly, or by a tool that is asked what is lost."""
+    if not scope.sees & _GROWTH_KINDS and scope.sees & _LEAKING:
+        return True
     return growth is not main and not main.unjudged and growth.span <= _SHORT_LIVED * main.span
 
 
@@ -179,7 +182,7 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     said += [
         f"{_process(growth.recording)}growth was not judged, as {growth.unjudged}"
         for growth in growths
-        if growth.unjudged and _is_aside(growth, growths[0])
+        if growth.unjudged and _is_aside(growth, growths[0], scope)
     ]
     said += [f"{_process(each)}allocated nothing" for each in recordings if _allocated_nothing(each, recordings)]
     said += [f"{growth.unlisted:,} more sites grow, each by less" for growth in growths if growth.unlisted]
@@ -239,11 +242,12 @@ def _most(finding: Finding) -> str:
 
 def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth]) -> list[str]:
     grounds = []
-    if growths:
+    if growths and not growths[0].unjudged:
         main = growths[0]
         span = span_text(main.span, main.recording.time_unit)
         grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing by 4 KiB or more")
-    checked = [recording for recording in recordings if _knows_only_losses(recording)]
+    unjudged = [growth.recording for growth in growths if growth.unjudged]
+    checked = [each for each in recordings if _knows_only_losses(each) or any(each is other for other in unjudged)]
     if checked:
         grounds.append(
             f"{checked[0].tool} saw the program to its end, and nothing is lost; what is still referenced and grows it cannot see"

@@ -66,8 +66,8 @@ class Memcheck(_valgrind.ValgrindBackend):
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The XML of each process, with its leak checks on the way as snapshots."""
-        from runner.backends._leak_checks import add_snapshots
         from runner.formats import memcheck_xml
+        from runner.formats.memcheck_leaks import add_snapshots
 
         checks: dict[int, list[tuple[float, Path]]] = defaultdict(list)
         for event in outcome.timeline:

@@ -9,6 +9,8 @@ from runner import formats
 from runner.analysis import Scope, conclude
 from runner.model import Verdict
 from tests.analysis.recordings import GROWTH, LOSSES
+from tests.leakrun_command import answer as answer_of
+from tests.leakrun_command import leakrun
 
 pytestmark = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
 
@@ -122,3 +124,15 @@ def test_massif_what_does_not_grow_is_clean(tmp_path, name):
     app, _ = built(tmp_path, CLEAN[name], "-O1")
     answer = conclude([massif(tmp_path, app)], Scope(GROWTH))
     assert answer.verdict is Verdict.CLEAN, (answer.reasons, answer.findings)
+
+
+def test_memcheck_one_leak_check_on_the_way_takes_nothing_from_what_the_end_says(tmp_path):
+    app, _ = built(
+        tmp_path, "static void *volatile held; int main() { for (;;) { free(held); held = malloc(100); usleep(2000); } }", "-O1"
+    )
+    run = tmp_path / "run"
+    leakrun("-q", "-p", "memcheck", "--for", "4s", "-o", run, app)
+    answer = answer_of(run)
+    assert answer["run"]["snapshots"] == 1
+    assert answer["verdict"] == "clean", answer["reasons"]
+    assert any(note["kind"] == "limit" and "growth was not judged" in note["text"] for note in answer["notes"])
