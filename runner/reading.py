@@ -146,10 +146,7 @@ def conclude_run(
 
 def _resident(run: RunDirectory, manifest: Manifest) -> dict[int, samples.Samples]:
     """What was sampled, by pid; nothing where most of it is the tool's: valgrind holds several times what the program does."""
-    if manifest["tool"]["name"] == "valgrind" or not run.samples.is_file():
-        return {}
-    with run.samples.open(encoding="ascii", errors="replace") as lines:
-        return samples.read(lines)
+    return {} if manifest["tool"]["name"] == "valgrind" else samples.read_file(run.samples)
 
 
 def _read_run(run: RunDirectory, outcome: Outcome, search: Sequence[Path]) -> tuple[Profile, list[Recording], Names]:

@@ -38,12 +38,7 @@ def _resident(path: Path) -> Iterator["Curve"]:
     from runner.formats import samples
     from runner.model import TimeUnit
 
-    try:
-        with path.open(encoding="ascii", errors="replace") as lines:
-            found = samples.read(lines)
-    except OSError:
-        return
-    for pid, process in found.items():
+    for pid, process in samples.read_file(path).items():
         points = [Point(time, rss) for time, rss in zip(process.times, process.rss, strict=True) if rss is not None]
         if len(points) > 1 and points[-1].time > points[0].time:
             yield Curve(

@@ -15,7 +15,6 @@ from runner.reports.page import document, html
 from runner.reports.page.compare import Compared
 from runner.reports.page.document import Page, PageRun
 from runner.reports.page.excerpts import Source
-from runner.rundir import RunDirectory
 
 _LARGEST_SOURCE = 4 << 20  # bytes; no person wrote a larger one
 _HUGE_RUNS = 20
@@ -108,16 +107,8 @@ def _run(group: Sequence[Reference], runs_dir: Path, search: tuple[Path, ...]) -
     name = evidence.name if len(words) == 1 else f"{words[0]} and {len(words) - 1} more"
     made = PageRun(name, answer, evidence.recordings, evidence.wrappers, evidence.warmup)
     if run is not None:
-        made.manifest, made.samples = run.read_manifest(), _samples(run)
+        made.manifest, made.samples = run.read_manifest(), samples.read_file(run.samples)
     return made
-
-
-def _samples(run: RunDirectory) -> dict[int, samples.Samples]:
-    try:
-        with run.samples.open(encoding="ascii", errors="replace") as lines:
-            return samples.read(lines)
-    except OSError:
-        return {}
 
 
 def _compared(first: Sequence[Reference], other: Sequence[Reference], runs_dir: Path, search: tuple[Path, ...]) -> Compared:

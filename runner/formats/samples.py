@@ -6,6 +6,7 @@ empty. A last line that a full disk or a crash has cut is left out.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 FIELDS = ("rss", "pss", "anonymous", "stack")
 
@@ -19,6 +20,15 @@ class Samples:
     pss: list[int | None] = field(default_factory=list)
     anonymous: list[int | None] = field(default_factory=list)
     stack: list[int | None] = field(default_factory=list)
+
+
+def read_file(path: Path) -> dict[int, Samples]:
+    """The samples of a run by pid; none where they were not kept or can't be read."""
+    try:
+        with path.open(encoding="ascii", errors="replace") as lines:
+            return read(lines)
+    except OSError:
+        return {}
 
 
 def read(lines: Iterable[str]) -> dict[int, Samples]:
