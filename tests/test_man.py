@@ -45,6 +45,17 @@ def test_man_reads_it_without_a_complaint() -> None:
     assert "leakrun -p massif --set detailed_freq=5 -o out ./app" in plain, "examples keep their lines"
 
 
+def test_each_verb_has_its_line_whole() -> None:
+    program = "import sys; from runner.cli import main; sys.exit(main())"
+    environment = {**os.environ, "COLUMNS": "80"}
+    said = subprocess.run(
+        [sys.executable, "-c", program, "--help"], cwd=ROOT, capture_output=True, text=True, env=environment, check=True
+    )
+    lines = said.stdout.split("Commands:")[1].splitlines()[1:]
+    assert [line.split()[0] for line in lines] == list(VERBS)
+    assert [line for line in lines if line.endswith("...")] == []
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_the_help_of_each_verb_has_an_example(name: str) -> None:
     text = verb(name).help

@@ -13,12 +13,13 @@ from typer.main import get_command
 
 from runner import __version__
 from runner.cli import words
+from runner.errors import ErrorKind, LeakrunError
 
 # In the order of --help. Each is the function of that name in the module of that name in this package.
 VERBS = (
     "run",
-    "attach",
     "hunt",
+    "attach",
     "top",
     "snapshot",
     "stop",
@@ -120,10 +121,11 @@ def leakrun(
     """Run a native program under a memory profiler, lose nothing, and say which line leaks.
 
     \b
+      leakrun hunt -- ./app args             something leaks: one tool after another, until the answer is sure
       leakrun ./app args                     memcheck: what is lost when it ends
       leakrun -p massif ./app args           what grows over time, at any cost
       leakrun -p heapprofile ./server        what grows in a server, at little cost; Ctrl-C ends it
-      leakrun hunt -- ./app args             tries one tool after another until the answer is sure
+      leakrun attach 4711                    which kind of memory grows in a process that runs already
       leakrun show last                      the answer again
       leakrun profiles                       what there is to choose from
 
@@ -148,6 +150,8 @@ def dispatch(arguments: list[str]) -> int:
             result = get_command(app).main(args=arranged, prog_name="leakrun", standalone_mode=False)
     except typer.Exit as ended:
         return ended.exit_code
+    except LeakrunError as error:
+        raise (error if "--" not in arranged[:-1] else _perhaps_a_verb(error, arranged[arranged.index("--") + 1])) from None
     except typer.Abort:
         return 130
     except Exception as error:
@@ -162,4 +166,12 @@ def dispatch(arguments: list[str]) -> int:
 def _in_plain_words(message: str) -> str:
     for theirs, ours in PYDANTIC_WORDS:
         message = message.replace(theirs, ours)
-    return message
+    return " ".join(message.split())  # where there is a choice it stands in lines
+
+
+def _perhaps_a_verb(error: LeakrunError, program: str) -> LeakrunError:
+    """Who mistypes a verb has named a program that is not there."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(program, VERBS, 1, 0.7) if error.kind is ErrorKind.NOT_FOUND else []
+    return LeakrunError(error.kind, error.message, f"did you mean `leakrun {close[0]}`?") if close else error

@@ -30,13 +30,16 @@ def attach(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Measure a process that runs already, without restarting it and without ever ending it.
+    """Measure a process that runs already, and let it go.
 
     \b
       leakrun attach 4711                            which kind of memory grows; Ctrl-C lets go
       leakrun attach $(pidof redis-server) --every 5s --for 10m
+      leakrun attach 4711 -p bpf --for 30s           which code allocates and does not free (root)
+      leakrun attach 4711 -p heaptrack --for 5m      the same, with every allocation counted
 
-    Ctrl-C, `leakrun stop` and --for let it go. Exit code: 0, or 3 where nothing was measured.
+    It is neither restarted nor ever ended: Ctrl-C, `leakrun stop` and --for let it go.
+    Exit code: 0, or 3 where nothing was measured.
     """
     typed = {
         "profile": profile,

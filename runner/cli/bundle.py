@@ -22,7 +22,9 @@ def bundle(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Pack a run into one archive, to send it: unpacked elsewhere, `leakrun show DIRECTORY` gives the same answer.
+    """Pack a run into one archive, to send it.
+
+    Unpacked elsewhere, `leakrun show DIRECTORY` gives the same answer.
 
     \b
       leakrun bundle last

@@ -59,7 +59,9 @@ def check(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary on stderr.")] = False,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Fail a build when something leaks: exit 0 clean, 1 findings, 3 inconclusive.
+    """Fail a build when something leaks.
+
+    Exit code: 0 clean, 1 findings, 3 inconclusive.
 
     \b
       leakrun check last

@@ -27,7 +27,9 @@ def diff(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Say what B has and A has not: two runs, two native files, or two snapshots of a run.
+    """Say what B has and A has not.
+
+    Of two runs, two native files, or two snapshots of a run.
 
     \b
       leakrun diff last@0 last@-1                    the first snapshot and the last

@@ -56,7 +56,9 @@ HELPERS = (
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.doctor/1).")] = False) -> int:
-    """Say what is installed here, which settings of the system matter, and one line that installs what is missing.
+    """Say what is installed here, and what installs the rest.
+
+    Which settings of the system matter, too.
 
     \b
       leakrun doctor

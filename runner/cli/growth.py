@@ -26,7 +26,7 @@ def growth(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Rank the sites that hold memory by growth over all snapshots of a run.
+    """Rank all sites that hold memory by growth.
 
     \b
       leakrun growth last

@@ -40,13 +40,14 @@ def hunt(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Find out what leaks: runs the program several times, from cheap to dear tools, until the answer is sure.
+    """Try one tool after another until it is sure what leaks.
 
     \b
       leakrun hunt -- ./app args
       leakrun hunt --budget 30m --ready tcp:7000 --load './client 7000' -- ./server 7000
       leakrun hunt --for 20s --json -- ./daemon | jq .findings
 
+    It runs the program several times, under cheap tools first.
     Each run is an ordinary run directory below steps/. Exit codes are those of `leakrun run`.
     """
     typed = {

@@ -54,7 +54,9 @@ def open(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Show a run in massif-visualizer, heaptrack_gui, KCachegrind or Go's pprof, and wait for it to be closed.
+    """Show a run in somebody else's viewer.
+
+    In massif-visualizer, heaptrack_gui, KCachegrind or Go's pprof; leakrun waits for it to be closed.
 
     \b
       leakrun open last                           massif: massif-visualizer; heaptrack: heaptrack_gui; else Go's pprof

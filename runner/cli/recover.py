@@ -20,7 +20,9 @@ def recover(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Take back the program of a run whose leakrun was killed, and watch it to its end; or finish the run from what is there.
+    """Take back a run whose leakrun was killed.
+
+    Its program is watched to its end; or the run is finished from what is there.
 
     \b
       leakrun recover last                 goes on with it: snapshots, Ctrl-C, `leakrun stop` as before

@@ -68,7 +68,7 @@ def report(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Draw where the memory goes, from what any tool recorded: a page for the browser, or pprof's call graph.
+    """Draw where the memory goes: a page, or pprof's call graph.
 
     \b
       leakrun report last -f html -o report.html              one file: findings, timeline, flame graph, sites

@@ -34,7 +34,9 @@ def runs(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """List the runs that are there, the newest last: state, verdict, age, size on disk, program.
+    """List the runs that are there, or remove old ones.
+
+    The newest is last: state, verdict, age, size on disk, program.
 
     \b
       leakrun runs

@@ -16,7 +16,9 @@ def snapshot(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Take a snapshot now of a run in progress, wait until it is confirmed, and print its path.
+    """Take a snapshot now of a run in progress.
+
+    Waits until it is confirmed, and prints its path.
 
     \b
       leakrun snapshot last

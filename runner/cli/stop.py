@@ -15,7 +15,9 @@ def stop(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """End a run in progress as its own Ctrl-C would: the last snapshot, the stop signal, and time to write.
+    """End a run in progress, with nothing lost.
+
+    As its own Ctrl-C would: the last snapshot, the stop signal, and time to write.
 
     \b
       leakrun stop last

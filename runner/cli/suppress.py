@@ -31,7 +31,9 @@ def suppress(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Write a suppression for a finding, for valgrind's --suppressions or LeakSanitizer's LSAN_OPTIONS.
+    """Write a suppression for a finding.
+
+    For valgrind's --suppressions, or LeakSanitizer's LSAN_OPTIONS.
 
     \b
       leakrun suppress last 1 >> known.supp

@@ -18,7 +18,7 @@ def top(
     runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
 ) -> int:
-    """Watch a run in progress: rss and heap over time, and the sites that grow, as snapshots arrive.
+    """Watch a run in progress: memory over time, sites that grow.
 
     \b
       leakrun top
