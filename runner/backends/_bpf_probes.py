@@ -44,6 +44,7 @@ def main() -> int:
     """Write what was found, and go on as bpftrace."""
     asked = dict(word.split("=", 1) for word in sys.argv[1:])
     pid = int(asked["pid"])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a script starts in the background ignores it, and would watch on
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
     try:
         found = settled(pid)

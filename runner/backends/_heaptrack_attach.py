@@ -1,6 +1,6 @@
 """Works beside a process: has gdb load heaptrack into it, waits until it is told to end, and has gdb end the record.
 
-    python _heaptrack_attach.py PID LIBRARY RECORD
+    python _heaptrack_attach.py PID LIBRARY RECORD GDB_SETTING...
 
 Says "recording" on stdout once it is. It ends by itself when the process does, and when whoever started it is gone: then nobody
 would end the record. Exit code 1, and a line on stderr, where heaptrack could not be loaded or its record not be ended.
@@ -11,22 +11,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("_heaptrack_gdb.py")
-# Only what is needed is loaded, no debug info, and nothing from the network: it is three times as fast.
-GDB_SETTINGS = ("debuginfod enabled off", "debug-file-directory /nonexistent", "auto-solib-add off", "auto-load libthread-db off")
 LONGEST = 50.0  # seconds of one gdb: the program stands still meanwhile
 TRIES, PAUSE = 20, 0.1  # and seconds between two
 NEVER_SAFE = 3
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
-def main(pid: int, library: str, record: str) -> int:
+def main(pid: int, library: str, record: str, settings: Sequence[str]) -> int:
     """The exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     starter = os.getppid()
-    failure = _ask_gdb(pid, {"LEAKRUN_LIBRARY": library, "LEAKRUN_RECORD": record})
+    failure = _ask_gdb(pid, settings, {"LEAKRUN_LIBRARY": library, "LEAKRUN_RECORD": record})
     if not failure and not Path(record).is_file():
         failure = f"heaptrack could not write {record}: may the program's user write there?"
     if failure:
@@ -35,16 +34,16 @@ def main(pid: int, library: str, record: str) -> int:
     print("recording", flush=True)
     while signal.sigtimedwait(ENDING, 1.0) is None and os.getppid() == starter and _runs(pid):
         continue
-    failure = _ask_gdb(pid, {}) if _runs(pid) else ""
+    failure = _ask_gdb(pid, settings, {}) if _runs(pid) else ""
     if failure and _runs(pid):
         print(f"its record could not be ended, and goes on: {failure}", file=sys.stderr)
         return 1
     return 0
 
 
-def _ask_gdb(pid: int, env: dict[str, str]) -> str:
+def _ask_gdb(pid: int, settings: Sequence[str], env: dict[str, str]) -> str:
     """What gdb says against it, in a line; empty where it was done."""
-    command = ["gdb", "-nx", "-batch", *(word for each in GDB_SETTINGS for word in ("-iex", f"set {each}"))]
+    command = ["gdb", "-nx", "-batch", *(word for each in settings for word in ("-iex", f"set {each}"))]
     command += ["-ex", f"set $pid = {pid}", "-x", str(SCRIPT)]
     said = ""
     for _ in range(TRIES):
@@ -85,4 +84,4 @@ def _runs(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]))

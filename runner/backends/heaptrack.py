@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from runner.backends import _preload, _shim
+from runner.backends import _gdb, _preload, _shim
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
@@ -129,7 +129,7 @@ def _attaching(target: Target, tool: ToolStatus, profile: Profile, out: Path) ->
         )
     assert tool.path is not None
     library = tool.path.with_name(INJECT)
-    argv = (sys.executable, str(ATTACH), "{pid}", str(library), f"{out}/heaptrack.{{pid}}.0.raw")
+    argv = (sys.executable, str(ATTACH), "{pid}", str(library), f"{out}/heaptrack.{{pid}}.0.raw", *_gdb.SETTINGS)
     return LaunchPlan(
         argv=(),
         stop=profile.stop_plan(),
