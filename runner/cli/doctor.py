@@ -70,7 +70,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.d
     if json:
         document.write(doctor_table.to_dict(found), sys.stdout)
     else:
-        doctor_table.render(found, sys.stdout)
+        doctor_table.render(found, sys.stdout, shutil.get_terminal_size((80, 24)).columns)
     return 0
 
 

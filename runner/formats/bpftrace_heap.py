@@ -158,7 +158,9 @@ class _Reader:
     def _conclude(self) -> None:
         recording = self.recording
         if not self.attached:
-            self._flaw("bpftrace did not come to watch the process")
+            self._flaw(
+                "bpftrace did not come to watch the process: that takes it some seconds; heaptrack is there from the start"
+            )
         elif not recording.snapshots:
             self._flaw("no snapshot was taken: give it longer; attaching alone takes some seconds")
         elif not any(snapshot.totals[Metric.ALLOCATED_BLOCKS] for snapshot in recording.snapshots):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from textwrap import wrap
 from typing import Any, TextIO
 
 from runner.reports.plain import encodable, plain
@@ -68,25 +69,38 @@ def to_dict(checkup: Checkup) -> dict[str, Any]:
     }
 
 
-def render(checkup: Checkup, stream: TextIO) -> None:
-    """Write it for a person, the line that installs what is missing last."""
-    lines = [", ".join(f"{name} {value}" for name, value in checkup.facts.items())]
+def render(checkup: Checkup, stream: TextIO, width: int) -> None:
+    """Write it for a person, in lines of `width` columns but for paths and the line that installs what is missing, the last."""
+    lines = _wrapped(", ".join(f"{name} {value}" for name, value in checkup.facts.items()), "", width)
     for title, found in (("backends", checkup.backends), ("helpers", checkup.helpers)):
-        lines += ["", title, *_table(found)]
-    lines += [
-        "",
-        "settings",
-        *(f"  {line}" for line in aligned([[each.name, each.value, each.effect] for each in checkup.settings])),
-    ]
+        lines += ["", title, *_table(found, width)]
+    settings = [([each.name, each.value], [each.effect]) for each in checkup.settings]
+    lines += ["", "settings", *_rows(settings, width)]
     lines += ["", *_advice(checkup)]
     stream.write(encodable("\n".join(lines) + "\n", stream))
 
 
-def _table(found: Sequence[Found]) -> Iterator[str]:
-    rows = [[each.name, each.status, _versioned(each), each.path or "-", each.purpose] for each in found]
-    for each, line in zip(found, aligned(rows), strict=True):
-        yield f"  {line}"
-        yield from (plain(f"      {limit}") for limit in each.limits)
+def _table(found: Sequence[Found], width: int) -> Iterator[str]:
+    return _rows(
+        [([each.name, each.status, _versioned(each), each.path or "-"], [each.purpose, *each.limits]) for each in found], width
+    )
+
+
+def _rows(rows: Sequence[tuple[list[str], list[str]]], width: int) -> Iterator[str]:
+    """Each row's first texts in columns; then its sentences, the first on the same line where it fits there."""
+    lines = [f"  {line}" for line in aligned([texts for texts, _ in rows])]
+    start = max(map(len, lines)) + len("  ")
+    for line, (_, sentences) in zip(lines, rows, strict=True):
+        fits = start + len(sentences[0]) <= width
+        yield f"{line.ljust(start)}{plain(sentences[0])}" if fits else line
+        for sentence in sentences[1:] if fits else sentences:
+            yield from _wrapped(sentence, " " * 6, width)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    return wrap(
+        plain(text), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _versioned(each: Found) -> str:

@@ -123,9 +123,15 @@ def test_the_core_limit_is_the_one_that_programs_get() -> None:
     assert named(json.loads(said.stdout)["settings"])["core limit"]["value"] == "0 bytes"
 
 
-def test_people_see_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("width", [80, 250])
+def test_people_see_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
+    long = [line for line in out.splitlines() if len(line) > width and "/" not in line]  # a path is not broken
+    assert not long
+    for name in backends.names():  # what it costs is there, on the same line or below it
+        assert " ".join(backends.get(name).cost.split()) in " ".join(out.split())
     rows = [line.split() for line in out.splitlines()]
     for name in backends.names():
         assert [row[1] for row in rows if row[:1] == [name]] in (["found"], ["limited"], ["missing"])
