@@ -35,6 +35,7 @@ def answer_of(
 
     Raises LeakrunError(USAGE).
     """
+    reading.refuse_streams(what)
     files = [Path(each) for each in what if reading.is_file(each)]
     runs = [rundir.find(each, runs_dir) for each in what if not reading.is_file(each)]
     of_run = partial(conclude, warmup=warmup, children=children, search=search, leave_out=leave_out)

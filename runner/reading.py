@@ -31,9 +31,7 @@ LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not t
 
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
     """The one run, or the native files, that the words name. Raises LeakrunError(USAGE)."""
-    for each in what:
-        if _is_stream(each):
-            raise LeakrunError(ErrorKind.USAGE, f"{each} is a pipe or a device", "save what it gives to a file, and name that")
+    refuse_streams(what)
     files = [Path(each) for each in what if is_file(each)]
     if len(files) == len(what):
         return files
@@ -41,6 +39,17 @@ def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
         return rundir.find(what[0], runs_dir)
     missing = next(each for each in what if not is_file(each))
     raise LeakrunError(ErrorKind.USAGE, f"{missing!r} is not a file", "name one run, or one or more files")
+
+
+def refuse_streams(what: Sequence[str]) -> None:
+    """Raise LeakrunError(USAGE) where one can't be read twice: formats are told by a file's head, then read from its beginning."""
+    for each in map(Path, what):
+        try:
+            stream = each.is_fifo() or each.is_char_device() or each.is_block_device() or each.is_socket()
+        except (OSError, ValueError):
+            continue
+        if stream:
+            raise LeakrunError(ErrorKind.USAGE, f"{each} is a pipe or a device", "save what it gives to a file, and name that")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +103,6 @@ def is_file(name: str) -> bool:
     """Whether the word names a file."""
     try:
         return Path(name).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _is_stream(name: str) -> bool:
-    """Whether it can't be read twice: formats are told by a file's head, and then read from its beginning."""
-    try:
-        path = Path(name)
-        return path.is_fifo() or path.is_char_device() or path.is_block_device() or path.is_socket()
     except (OSError, ValueError):
         return False
 
@@ -292,8 +292,9 @@ def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[R
     if outcome.out_of_memory:
         why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
         return f"{why}: give it more, or take snapshots with --every"
-    if killed:
-        return f"SIGKILL left {backend} no time to write: stop the program with SIGTERM, or take snapshots with --every"
+    if outcome.signum and outcome.signum in CRASHES:
+        advice = "stop the program with SIGTERM" if killed else "mend the crash"
+        return f"{_signal_name(outcome.signum)} left {backend} no time to write: {advice}, or take snapshots with --every"
     if loaded and not any(each.loaded for each in outcome.processes):
         return (
             f"{loaded} was never seen in the program's memory maps and left no output: a wrapper that cleans the environment, "
