@@ -32,7 +32,7 @@ int main(void) {
     for (;;) keep_mapping(), give_back(), usleep(20000);
 }
 """
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.alone]
 JEMALLOC = "libjemalloc.so.2"
 AT = re.compile(rb'"@at": (\d+)')
 
