@@ -42,7 +42,7 @@ def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
 
 
 def refuse_streams(what: Sequence[str]) -> None:
-    """Raise LeakrunError(USAGE) where one can't be read twice: formats are told by a file's head, then read from its beginning."""
+    """Raise LeakrunError(USAGE) where one can't be read twice: formats are told by a file's head, then read anew."""
     for each in map(Path, what):
         try:
             stream = each.is_fifo() or each.is_char_device() or each.is_block_device() or each.is_socket()
