@@ -89,9 +89,7 @@ def _read(pid: int, paths: Sequence[Path], outcome: Outcome) -> Recording:
 
 
 def _add_look(recording: Recording, earlier: Recording, path: Path, outcome: Outcome) -> None:
-    table = recording.table
-    frame_ids = [table.frame_id(frame) for frame in earlier.table.frames]
-    moved = [table.stack_id(tuple(frame_ids[i] for i in stack)) for stack in earlier.table.stacks]
+    moved = earlier.table.merged_into(recording.table)
     for defect in earlier.defects:
         defect.stack_id = moved[defect.stack_id] if defect.stack_id is not None else None
         defect.auxiliary = [(text, moved[stack] if stack is not None else None) for text, stack in defect.auxiliary]
@@ -119,7 +117,7 @@ def _add_snapshot(recording: Recording, losses: Sequence[Loss], path: Path, outc
 def _unchecked(outcome: Outcome) -> Recording:
     """The main process ended without a look."""
     if outcome.signum in CRASHES:
-        flaw = "the program crashed: where it does so only here, try the other library: --set library=/PATH/libasan.so.8"
+        flaw = "the program crashed: where it does so only here, try the other library: --set library=$(gcc -print-file-name=libasan.so)"
     elif outcome.signum is not None:
         flaw = "a signal ended the program before LeakSanitizer had looked: stop it with SIGTERM, or take snapshots with --every"
     else:

@@ -271,3 +271,16 @@ def test_the_users_own_settings_stay_before_ours() -> None:
     options = str(plan.env["LSAN_OPTIONS"])
     assert options.startswith("max_leaks=3:") and 'log_path="/my out/lsan.0"' in options
     assert plan.env["LD_PRELOAD"] == "/y.so:/x.so"
+
+
+def test_a_crash_is_called_one_and_the_other_library_is_named(program: Compile, tmp_path: Path) -> None:
+    subject = program("#include <stdlib.h>\nint main(void) { void *volatile p = malloc(100); p = 0; abort(); }")
+    assert leakrun("-q", "-p", "lsan", "-o", tmp_path / "run", subject).returncode == 3
+    reasons = " ".join(answer(tmp_path / "run")["reasons"])
+    assert "SIGABRT left lsan no time to write" in reasons
+    other = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    assert "--set library=$(gcc -print-file-name=libasan.so)" in reasons
+    if Path(other).is_absolute():  # gcc has it: what was advised can be loaded
+        lost = program("#include <stdlib.h>\nint main(void) { void *volatile p = malloc(100); p = 0; return 0; }", name="lost")
+        ran = leakrun("-q", "-p", "lsan", "--set", f"library={other}", "-o", tmp_path / "again", lost)
+        assert ran.returncode == 0 and answer(tmp_path / "again")["verdict"] == "leaking", ran.stderr
