@@ -12,6 +12,7 @@ from runner.plan import Outcome, ProcessOutcome
 REPORT = re.compile(r"lsan\.(\d+)\.(\d+)")
 SANITIZER_CODE = 1  # what AddressSanitizer ends a program with
 CRASHES = frozenset({4, 6, 7, 8, 11})  # ILL, ABRT, BUS, FPE, SEGV
+OTHER_LIBRARY = "--set library=$(gcc -print-file-name=libasan.so)"
 LATE = 1.0  # seconds
 LONGEST_LOOK = 1.0  # seconds
 ENDED = "an error of use ended the program before LeakSanitizer had looked for leaks: mend that first"
@@ -117,7 +118,7 @@ def _add_snapshot(recording: Recording, losses: Sequence[Loss], path: Path, outc
 def _unchecked(outcome: Outcome) -> Recording:
     """The main process ended without a look."""
     if outcome.signum in CRASHES:
-        flaw = "the program crashed: where it does so only here, try the other library: --set library=$(gcc -print-file-name=libasan.so)"
+        flaw = f"the program crashed: where it does so only here, try the other library: {OTHER_LIBRARY}"
     elif outcome.signum is not None:
         flaw = "a signal ended the program before LeakSanitizer had looked: stop it with SIGTERM, or take snapshots with --every"
     else:
