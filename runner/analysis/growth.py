@@ -23,7 +23,7 @@ from runner.analysis.timeline import (
     turnover,
     unjudged,
 )
-from runner.analysis.trend import FLOOR, Floats, judge, may_be_teeth, spread, window_of
+from runner.analysis.trend import FLOOR, Floats, judge, may_be_chance, may_be_teeth, spread, window_of
 from runner.analysis.wording import longer
 from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 
@@ -31,7 +31,7 @@ FEWEST_SNAPSHOTS = 8
 SHORTEST_SECONDS = 1.0
 _IDLE = 0.5  # of the time: a program that is at rest from before then has settled
 _REST = 0.1  # of the time at least: a rest at the end that says nothing of what grew before it
-_TEETH = 0.15  # of the confidence, where a saw-tooth might look the same
+_DOUBTFUL = 0.15  # of the confidence, where a saw-tooth or chance might look the same
 _SERIES_POINTS = 120
 _LARGEST = 5  # sites that are named where growth can't be judged
 _LISTED = 500  # growing sites of one recording that become findings; more help nobody
@@ -123,20 +123,28 @@ class _Judge:
             for number, trend in judge(line.times[:busy], rows[:, :busy]).items():
                 if trend.shape is Shape.GROWING and (number not in trends or trends[number].shape is not Shape.GROWING):
                     trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span)
-        return self._without_teeth(rows, trends)
+        return self._less_sure(rows, trends)
 
-    def _without_teeth(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:
-        """Where frees are counted: what may be a saw-tooth that the snapshots met at one place after another is less sure."""
-        line = self._line
+    def _less_sure(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:
+        """Where frees are counted: what may be a saw-tooth that the snapshots met at one place after another, or chance."""
+        times = self._line.times
         growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
-        if not growing or any(Metric.ALLOCATED_BYTES not in snapshot.columns for snapshot in line.snapshots):
+        if not growing:
             return trends
-        allocated = matrix(line, self._site_of_stack, len(self._sites), Metric.ALLOCATED_BYTES)
+        allocated, blocks, made = map(self._counted, (Metric.ALLOCATED_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BLOCKS))
         for number in growing:
-            shape = may_be_teeth(line.times, rows[number], allocated[number])
+            shape = None if allocated is None else may_be_teeth(times, rows[number], allocated[number])
+            if blocks is not None and made is not None and shape is not Shape.UNDECIDED:
+                shape = may_be_chance(times, rows[number], blocks[number], made[number]) or shape
             if shape is not None:
-                trends[number] = replace(trends[number], shape=shape, confidence=trends[number].confidence - _TEETH)
+                trends[number] = replace(trends[number], shape=shape, confidence=trends[number].confidence - _DOUBTFUL)
         return trends
+
+    def _counted(self, metric: Metric) -> Floats | None:
+        """Sites x snapshots; None where the tool does not count it."""
+        if any(metric not in snapshot.columns for snapshot in self._line.snapshots):
+            return None
+        return matrix(self._line, self._site_of_stack, len(self._sites), metric)
 
     def _largest(self, snapshot: Snapshot) -> list[Standing]:
         alone = Timeline([snapshot], self._line.times[-1:], 1, self._line.until)

@@ -46,6 +46,8 @@ _WHOLE_TOOTH = 0.8  # of the rise
 _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
 _SOON_ALIASED = 7  # so few may well
 _FEWEST_FOR_STEPS = 12  # points
+_CHANCE = 2.0  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
+_STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
 _REGULAR = 1.25  # the longest distance of regular jumps, in units of the shortest
 _ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
 
@@ -104,6 +106,25 @@ def may_be_teeth(times: Floats, row: Floats, allocated: Floats) -> Shape | None:
     if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():
         return None
     return Shape.UNDECIDED if window.sum() <= _SOON_ALIASED else Shape.GROWING
+
+
+def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats) -> Shape | None:
+    """What a rise is where blocks come and go, and so few more came than went that chance would do it: a queue's length.
+
+    After n blocks that came or went by chance their number is off by the root of n. `blocks` live, `allocated` are cumulative;
+    what grows by larger blocks (realloc) is not judged. UNDECIDED, GROWING (less surely), or None where it is no chance.
+    """
+    window = window_of(times)
+    more = blocks[window][-1] - blocks[window][0]
+    moved = 2 * (allocated[window][-1] - allocated[window][0]) - more
+    steps = np.diff(row[window])
+    by_count = more * row[window][-1] / max(blocks[window][-1], 1.0) >= steps.sum() / 2
+    if moved <= 0 or not by_count or steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps)):
+        return None
+    deviations = more / np.sqrt(moved)
+    if deviations >= 1.5 * _CHANCE:
+        return None
+    return Shape.UNDECIDED if deviations < _CHANCE else Shape.GROWING
 
 
 def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) -> dict[int, Trend]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from runner.analysis.judgement import Shape
-from runner.analysis.trend import judge, may_be_teeth, spread
+from runner.analysis.trend import judge, may_be_chance, may_be_teeth, spread
 from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
 
 SERIES = 100
@@ -146,6 +146,43 @@ def test_many_snapshots_seldom_meet_teeth_so():
     times = np.arange(60.0)
     assert may_be_teeth(times[:20], 1e4 * times[:20], 1e7 * times[:20]) is Shape.GROWING
     assert may_be_teeth(times, 1e4 * times, 1e7 * times) is None
+
+
+def queue(rng, up, bound=10_000):
+    """Blocks of 200 bytes in a queue whose length goes up and down by chance, at 30 snapshots: times, bytes, live, allocated."""
+    came = rng.random(3_000) < up
+    length = np.zeros(3_001)
+    for number, more in enumerate(came):
+        length[number + 1] = min(bound, max(0, length[number] + (1 if more else -1)))
+    seen = np.arange(100, 3_001, 100)
+    return seen / 100.0, 200.0 * length[seen], length[seen], np.append(0, np.cumsum(came))[seen].astype(float)
+
+
+def grows_by_chance(up):
+    """Of 300 queues that the trend alone calls growing, how many may be chance, and how many are."""
+    rng = np.random.default_rng(7)
+    found = []
+    while len(found) < 300:
+        times, row, live, allocated = queue(rng, up)
+        trend = judge(times, row[None, :]).get(0)
+        if trend is not None and trend.shape is Shape.GROWING:
+            found.append(may_be_chance(times, row, live, allocated))
+    return found
+
+
+def test_a_queue_whose_length_wanders_is_told_from_one_that_grows():
+    assert grows_by_chance(0.5).count(Shape.UNDECIDED) > 220
+    assert grows_by_chance(0.6).count(Shape.UNDECIDED) < 10
+
+
+def test_a_steady_leak_is_no_chance_however_much_comes_and_goes_beside_it():
+    times = np.arange(30.0)
+    assert may_be_chance(times, 1000.0 * times, 10.0 * times, 100_000.0 * times) is None
+
+
+def test_what_grows_by_larger_blocks_is_not_counted_in_blocks():
+    times = np.arange(30.0)
+    assert may_be_chance(times, 1000.0 * times**1.3, 0.0 * times + 5, 100.0 * times) is None
 
 
 def test_a_cache_that_fills_ever_more_slowly_is_undecided():
