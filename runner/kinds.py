@@ -29,6 +29,15 @@ class FindingKind(StrEnum):
     SUSPECT = "suspect"  # only interior pointers reach it, and it is many blocks
 
 
+class LossKind(StrEnum):
+    """memcheck's four, as it names them."""
+
+    DEFINITE = "definitely lost"
+    INDIRECT = "indirectly lost"
+    POSSIBLE = "possibly lost"
+    REACHABLE = "still reachable"
+
+
 class Verdict(StrEnum):
     """What is said of a whole run."""
 

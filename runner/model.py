@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from runner.kinds import DoubtKind as DoubtKind
 from runner.kinds import FindingKind as FindingKind
+from runner.kinds import LossKind as LossKind
 from runner.kinds import Metric as Metric
 from runner.kinds import Verdict as Verdict
 
@@ -76,6 +77,11 @@ class StackTable:
         """The id of the stack of these frames, leaf first."""
         return self.stack_id(tuple(self.frame_id(frame) for frame in frames))
 
+    def merged_into(self, other: "StackTable") -> list[int]:
+        """For each stack its id in `other`, which has them all then."""
+        frame_ids = [other.frame_id(frame) for frame in self.frames]
+        return [other.stack_id(tuple(frame_ids[i] for i in stack)) for stack in self.stacks]
+
     def frames_of(self, stack_id: int) -> list[Frame]:
         """The frames of a stack, leaf first."""
         return [self.frames[i] for i in self.stacks[stack_id]]
@@ -117,15 +123,6 @@ class Snapshot:
     columns: dict[Metric, Column] = field(default_factory=dict)
     label: str = ""  # the native file or the tool's own number for it
     peak: bool = False
-
-
-class LossKind(StrEnum):
-    """memcheck's four, as it names them."""
-
-    DEFINITE = "definitely lost"
-    INDIRECT = "indirectly lost"
-    POSSIBLE = "possibly lost"
-    REACHABLE = "still reachable"
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """One side of a comparison as people name it: RUN, FILE, RUN@N, RUN:PID@N.
 
 N counts the snapshots of the main process (or of PID) in the order of time from 0; -1 is the last. Without @N it is the last
-snapshot that has stacks, or what was lost where the tool finds what is lost. A path that exists is taken whole, whatever is
-in its name.
+snapshot that has stacks, of all processes that hold anything added up, or what was lost where the tool finds what is lost.
+Beside RUN@N it is the main process's alone. A path that exists is taken whole, whatever is in its name.
 """
 
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner import backends, reading, rundir
 from runner.analysis.diff import has_stacks
+from runner.analysis.merging import last_seen, together
 from runner.errors import ErrorKind, LeakrunError
 from runner.model import Metric, Recording, Snapshot
 from runner.quantities import shown
@@ -36,9 +37,10 @@ class Reference:
 class Moment:
     """What a reference leads to.
 
-    recordings  of one process where snapshots are compared, the main one first of all where losses are
+    recordings  of one process (or of several added up) where snapshots are compared, the main one first of all where losses are
     number      of the snapshot, from 0; None where losses are meant
     others      pids of the processes of the run that are left out
+    added_up    pids of those that one recording stands for
     """
 
     reference: Reference
@@ -46,6 +48,7 @@ class Moment:
     recordings: Sequence[Recording]
     number: int | None
     others: Sequence[int]
+    added_up: Sequence[int] = ()
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -96,7 +99,8 @@ def both(before: str, after: str, runs_dir: Path, search: Sequence[Path] = ()) -
     by_losses = [reference.number is None and _finds_losses(heard) for reference, _, heard in chosen]
     if by_losses[0] != by_losses[1]:
         by_losses = _snapshots_of_both(references, [heard for _, _, heard in chosen], by_losses)
-    moments = [_moment(*each, losses=losses) for each, losses in zip(chosen, by_losses, strict=True)]
+    alone = any(reference.number is not None for reference in references)
+    moments = [_moment(*each, losses=losses, alone=alone) for each, losses in zip(chosen, by_losses, strict=True)]
     return moments[0], moments[1]
 
 
@@ -108,10 +112,10 @@ def one(text: str, runs_dir: Path, search: Sequence[Path] = ()) -> Moment:
     reference = parse(text, runs_dir)
     evidence = _evidence(reference, runs_dir, search)
     heard = _chosen(reference, evidence)
-    moment = _moment(reference, evidence, heard, losses=reference.number is None and _finds_losses(heard))
+    moment = _moment(reference, evidence, heard, losses=reference.number is None and _finds_losses(heard), alone=False)
     if moment.snapshot is None or has_stacks(moment.snapshot):
         return moment
-    stacked = [number for number, each in enumerate(heard[0].snapshots) if has_stacks(each)]
+    stacked = [number for number, each in enumerate(moment.recordings[0].snapshots) if has_stacks(each)]
     hint = f"those with stacks are {_listed(stacked)}" if stacked else "massif: --set detailed_freq=1 gives every one its stacks"
     raise LeakrunError(ErrorKind.USAGE, f"{text!r}: this snapshot has totals only, no stacks", hint)
 
@@ -156,11 +160,20 @@ def _snapshots_of_both(
     )
 
 
-def _moment(reference: Reference, evidence: Evidence, heard: Sequence[Recording], *, losses: bool) -> Moment:
-    kept = list(heard) if losses else [heard[0]]
-    known = {id(each) for each in kept}
-    others = [each.pid for each in evidence.recordings if id(each) not in known and each.pid is not None]
-    return Moment(reference, evidence, kept, None if losses else _numbered(reference, evidence, heard[0]), others)
+def _moment(reference: Reference, evidence: Evidence, heard: Sequence[Recording], *, losses: bool, alone: bool) -> Moment:
+    if losses:
+        return Moment(reference, evidence, list(heard), None, _pids(evidence.recordings, heard))
+    holding = last_seen(heard) if reference.number is None and not alone else []
+    if len(holding) > 1:
+        return Moment(reference, evidence, [together(holding)], 0, (), _pids(holding))
+    kept = holding or heard[:1]
+    number = _numbered(reference, evidence, kept[0])
+    return Moment(reference, evidence, kept, number, () if holding else _pids(evidence.recordings, kept))
+
+
+def _pids(recordings: Sequence[Recording], but: Sequence[Recording] = ()) -> list[int]:
+    left_out = {id(each) for each in but}
+    return [each.pid for each in recordings if id(each) not in left_out and each.pid is not None]
 
 
 def _numbered(reference: Reference, evidence: Evidence, recording: Recording) -> int:
@@ -196,14 +209,19 @@ def notes(before: Moment, after: Moment) -> Iterator[str]:
 def notes_of(side: Moment) -> Iterator[str]:
     """What bounds what is seen of one moment, a sentence each."""
     if side.others:
-        pids = ", ".join(map(str, side.others[:5])) + (" ..." if len(side.others) > 5 else "")
-        yield f"{side.reference.text}: its other processes are left out: {pids} ({side.reference.what}:PID@N names one)"
+        yield f"{side.reference.text}: its other processes are left out: {_named(side, side.others)}"
+    if side.added_up:
+        yield f"{side.reference.text}: processes added up, each as it was last seen: {_named(side, side.added_up)}"
     snapshot = side.snapshot
     if snapshot is not None and not has_stacks(snapshot):
         stacked = [number for number, each in enumerate(side.recordings[0].snapshots) if has_stacks(each)]
         yield f"{side.reference.text}: this snapshot has totals only; those with stacks are {_listed(stacked)}"
     for recording in side.recordings:
         yield from (f"{side.reference.text}: {text}" for text in (*recording.flaws, *recording.limits))
+
+
+def _named(side: Moment, pids: Sequence[int]) -> str:
+    return ", ".join(map(str, pids[:5])) + (" ..." if len(pids) > 5 else "") + f" ({side.reference.what}:PID@N names one)"
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -47,15 +47,20 @@ class Lost:
 
     def evidence(self) -> str:
         """Figures that can be checked against the tool's own report."""
-        records = ", ".join(str(number) for number in self.records[:3]) + (" ..." if len(self.records) > 3 else "")
-        noun = "record" if len(self.records) == 1 else "records"
         own = f"{count_text(self.bytes - self.indirect_bytes, 'byte')} in {count_text(self.blocks, 'block')}"
         held = (
             f", and {count_text(self.indirect_bytes, 'byte')} that only {_POINTS[self.blocks == 1]} to"
             if self.indirect_bytes
             else ""
         )
-        return f"{own}, {self.kind.value} ({noun} {records}){held}"
+        return f"{own}, {self.kind.value} ({self._where()}){held}"
+
+    def _where(self) -> str:
+        """The records' numbers in the tool's report; of several processes, each with a report of its own, how many these are."""
+        if len(self.pids) > 1:
+            return f"in {len(self.pids)} processes"
+        records = ", ".join(str(number) for number in self.records[:3]) + (" ..." if len(self.records) > 3 else "")
+        return f"{'record' if len(self.records) == 1 else 'records'} {records}"
 
 
 def fold_losses(recordings: Sequence[Recording], blamers: Sequence[Blamer]) -> list[Lost]:

@@ -1,10 +1,10 @@
 """Notes: what is worth knowing and nobody's fault."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from runner.analysis.blame import HIDDEN, Blamer
-from runner.analysis.judgement import Growth, Standing, describe
+from runner.analysis.judgement import Growth, describe
 from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text, size_text
@@ -45,14 +45,22 @@ def undecided_notes(growths: Sequence[Growth]) -> list[Note]:
 
 
 def live_notes(growths: Sequence[Growth]) -> list[Note]:
-    """The largest sites of recordings whose growth can't be judged."""
-    return [_live(growth, standing) for growth in growths if growth.unjudged for standing in growth.largest]
+    """The largest sites of recordings whose growth can't be judged; one that several processes have is one note."""
+    held: dict[Site, int] = defaultdict(int)
+    processes: Counter[Site] = Counter()
+    unjudged = [growth for growth in growths if growth.unjudged]
+    for growth in unjudged:
+        for standing in growth.largest:
+            held[standing.site] += standing.bytes
+            processes[standing.site] += 1
+    whole = sum(growth.total for growth in unjudged)
+    return [_live(site, size, whole, processes[site]) for site, size in held.items()]
 
 
-def _live(growth: Growth, standing: Standing) -> Note:
-    part = f", {standing.bytes / growth.total:.0%} of all" if growth.total else ""
-    text = f"{standing.site.text()} holds {size_text(standing.bytes)}{part}"
-    return _note("live", standing.site, text, standing.bytes)
+def _live(site: Site, size: int, whole: int, processes: int) -> Note:
+    part = f", {size / whole:.0%} of all" if whole else ""
+    where = f" in {processes} processes" if processes > 1 else ""
+    return _note("live", site, f"{site.text()} holds {size_text(size)}{where}{part}", size)
 
 
 def loss_notes(losses: Sequence[Lost]) -> list[Note]:

@@ -7,6 +7,7 @@ clean         nothing of it, and the evidence is whole: every recording read to 
 inconclusive  everything else, with what to do; and always where the run as a whole could not measure
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ _GROWS = {
 }
 _GROWTH_KINDS = frozenset(_GROWS)
 _LOSSES = {Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS}
+_NAMED = 5  # processes of those of which one thing is said
 _SHORT_LIVED = 0.1  # of the main recording's span: a child seen for less is a limit, not a reason to doubt
 
 
@@ -179,12 +181,13 @@ def _is_aside(growth: Growth, main: Growth, scope: Scope) -> bool:
 def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[str]:
     """Limits that the run and the analysis set."""
     said = list(scope.limits)
-    said += [
-        f"{_process(growth.recording)}growth was not judged, as {growth.unjudged}"
-        for growth in growths
-        if growth.unjudged and _is_aside(growth, growths[0], scope)
-    ]
-    said += [f"{_process(each)}allocated nothing" for each in recordings if _allocated_nothing(each, recordings)]
+    unjudged: dict[str, list[Recording]] = defaultdict(list)
+    for growth in growths:
+        if growth.unjudged and _is_aside(growth, growths[0], scope):
+            unjudged[growth.unjudged].append(growth.recording)
+    said += [f"{_processes(each)}growth was not judged, as {why}" for why, each in unjudged.items()]
+    if idle := [each for each in recordings if _allocated_nothing(each, recordings)]:
+        said.append(f"{_processes(idle)}allocated nothing")
     said += [f"{growth.unlisted:,} more sites grow, each by less" for growth in growths if growth.unlisted]
     if scope.warmup and any(recording.snapshots and recording.time_unit is not TimeUnit.SECONDS for recording in recordings):
         said.append("the warm-up could not be left out: the snapshots are not timed in seconds")
@@ -204,6 +207,15 @@ def _lineless(findings: Sequence[Finding], recordings: Sequence[Recording]) -> l
 
 def _process(recording: Recording) -> str:
     return "" if recording.pid is None else f"process {recording.pid}: "
+
+
+def _processes(recordings: Sequence[Recording]) -> str:
+    """Of one as above; of several their number, and the first of them."""
+    if len(recordings) == 1:
+        return _process(recordings[0])
+    pids = [str(each.pid) for each in recordings if each.pid is not None]
+    named = f" ({', '.join(pids[:_NAMED])}{' ...' if len(pids) > _NAMED else ''})" if pids else ""
+    return f"{len(recordings)} processes{named}: "
 
 
 def _grounds(

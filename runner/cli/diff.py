@@ -72,4 +72,5 @@ def _named(side: "Moment") -> "Named":
         snapshots=None if side.number is None else len(main.snapshots),
         time=None if snapshot is None else snapshot.time,
         unit=main.time_unit,
+        processes=max(1, len(side.added_up)),
     )

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 from runner.formats import memcheck_text
 from runner.formats._memcheck import loss_of
 from runner.formats._valgrind import add_flaw
-from runner.model import Amount, Column, Loss, LossKind, Metric, Recording, Snapshot, StackTable, TimeUnit
+from runner.model import Amount, Column, Loss, LossKind, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "memcheck leak check (vgdb)"
 
@@ -105,7 +105,7 @@ class _Checks:
         self._summary = check.leak_summary
         if self._summary and not any(amount.blocks for amount in self._summary.values()):
             self._standing.clear()
-        moved = _moved(check.table, recording.table)
+        moved = check.table.merged_into(recording.table)
         changed: dict[tuple[LossKind, int], list[int]] = defaultdict(lambda: [0, 0, 0])
         for loss in check.losses:
             for place, amount in enumerate((loss.bytes, loss.blocks, loss.indirect_bytes)):
@@ -134,12 +134,6 @@ class _Checks:
 
     def _listed(self) -> int:
         return sum(stands.bytes - stands.indirect_bytes for stands in self._standing.values())
-
-
-def _moved(source: StackTable, destination: StackTable) -> list[int]:
-    """For each stack of `source`, its id in `destination`."""
-    frame_ids = [destination.frame_id(frame) for frame in source.frames]
-    return [destination.stack_id(tuple(frame_ids[i] for i in stack)) for stack in source.stacks]
 
 
 def _snapshot(time: float, label: str, standing: dict[tuple[LossKind, int], _Standing]) -> Snapshot:

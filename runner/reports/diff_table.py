@@ -23,6 +23,7 @@ class Named:
 
     snapshot, snapshots   its number, from 0, and how many there are; None where losses are compared
     time                  since the process's start, in `unit`
+    processes             how many are added up, each as it was last seen
     """
 
     name: str
@@ -33,11 +34,14 @@ class Named:
     snapshots: int | None
     time: float | None
     unit: TimeUnit
+    processes: int = 1
 
     def text(self) -> str:
         """In a few words."""
         if self.snapshot is None or self.snapshots is None:
             return f"{self.name}  what {self.tool} found at the end"
+        if self.processes > 1:
+            return f"{self.name}  {self.processes} processes, each as it was last seen"
         when = f" at {span_text(self.time or 0.0, self.unit)}" if self.unit is not TimeUnit.SNAPSHOTS else ""
         return f"{self.name}  snapshot {self.snapshot} of 0 to {self.snapshots - 1}{when}"
 
