@@ -20,9 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """In the background of a script SIGINT is ignored, and what is started there inherits that: Ctrl-C would end nothing."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """In the background of a script or under nohup SIGINT and SIGHUP are ignored, and what is started there inherits that."""
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, lambda *_: None)  # ignored here still, while a program that is started has the default
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -11,6 +11,7 @@ from runner import backends
 from runner.backends.base import Backend
 from runner.pipeline import load_profile
 from runner.profile import shipped_names
+from tests.test_layers import ORDER
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "examples" / "c_leaks" / "README.md"])
@@ -119,8 +120,26 @@ def test_the_readme_says_of_each_backend_what_is_so() -> None:
 
 def test_add_a_backend_names_what_a_backend_has() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text().split("## Add a backend")[1]
-    parts = {*Backend.__abstractmethods__, "measures", "sees", "cost", "Options"}
+    parts = {name for name in {*vars(Backend), *Backend.__annotations__} if not name.startswith("_")}
     assert {part for part in parts if not re.search(rf"\b{part}\b", text)} == set()
+
+
+def contributing_rooms() -> list[tuple[list[str], str]]:
+    """The table of rooms: the rooms of a line, and what they may import."""
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("\n| room |")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return [(re.findall(r"`(\w+)`", row[0]), row[2]) for row in rows]
+
+
+def test_the_table_of_rooms_is_the_order_that_is_enforced() -> None:
+    rooms = [room for listed, _ in contributing_rooms() for room in listed]
+    assert sorted(rooms) == sorted(set(ORDER) - {"", "__main__"})
+    for listed, said in contributing_rooms():
+        may, _, may_not = said.partition(" but ")
+        for room in listed:
+            assert set(re.findall(r"`(\w+)`", may)) <= ORDER[room], room
+            assert not set(re.findall(r"`(\w+)`", may_not)) & ORDER[room], room
+            assert (said == "nothing") == (not ORDER[room]), room
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
