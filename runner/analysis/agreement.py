@@ -93,11 +93,17 @@ class _Court:
         return alone and any(each.judged({FindingKind.GROWING}) for each in self._by_code)
 
     def _dissenters(self, place: Place) -> list[str]:
-        """Who judged growth and does not see it here. What memcheck calls lost needs no second."""
+        """Who judged growth and does not see it here. What memcheck calls lost needs no second.
+
+        Those who can't decide count where nobody saw it grow in time: by bytes allocated, a container always does.
+        """
         if place.kind not in _HEAP_GROWTHS:
             return []
         others = [each for each in self._by_code if each.name not in place.names]
-        return [each.name for each in others if each.judged({place.kind}) or _saw_it_level_off(each, place)]
+        against = [each.name for each in others if each.judged({place.kind}) or _saw_it_level_off(each, place)]
+        if all(finding.bytes_per_second is None for _, finding in place.said):
+            against += [each.name for each in others if each.name not in against and each.is_unsure_of(place)]
+        return against
 
     def _is_explained(self, finding: Finding) -> bool:
         if finding.kind is FindingKind.STACK_GROWTH:

@@ -60,6 +60,11 @@ class Witness:
                 bearing.add(DoubtKind.SITE)
         return [doubt for doubt in self.answer.doubts if doubt.kind in bearing]
 
+    def is_unsure_of(self, place: "Place") -> bool:
+        """Whether it saw that site rise, and can't say whether it goes on."""
+        at_sites = [doubt for doubt in self.answer.doubts if doubt.kind is DoubtKind.SITE]
+        return any(_is_at(doubt.function, doubt.file, doubt.line, place) for doubt in at_sites)
+
     def named(self) -> list[Finding]:
         """Its findings that name code."""
         return [finding for finding in self.answer.findings if self.sites or finding.file is not None]
@@ -177,9 +182,13 @@ def is_held(place: Place, witnesses: Sequence[Witness]) -> bool:
 
 
 def _speaks_of(note: Note, place: Place) -> bool:
-    if note.file is None or (_bare(note.function), note.file.rpartition("/")[2]) != place.key:
+    return _is_at(note.function, note.file, note.line, place)
+
+
+def _is_at(function: str | None, file: str | None, line: int | None, place: Place) -> bool:
+    if file is None or (_bare(function), file.rpartition("/")[2]) != place.key:
         return False
-    return note.line is None or place.line is None or abs(note.line - place.line) <= _NEAR
+    return line is None or place.line is None or abs(line - place.line) <= _NEAR
 
 
 def with_kin(group: Sequence[Place]) -> list[Place]:

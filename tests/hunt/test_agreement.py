@@ -104,6 +104,18 @@ def test_lines_of_one_function_that_lie_apart_are_two_sites() -> None:
     assert len(agreed.answer.findings) == 2
 
 
+def test_growth_by_bytes_allocated_alone_does_not_outweigh_tools_that_can_not_tell_by_time() -> None:
+    """A container that fills is all that is allocated: on that axis it rises in a straight line."""
+    untimed = finding(GROWING)
+    untimed.bytes_per_second, untimed.rate = None, Rate(0.5, "bytes/byte allocated")
+    by_allocation = witness("massif-alloc", {GROWING}, untimed)
+    unsure = Doubt("it may yet level off", DoubtKind.SITE, "put", "/src/cache.c", 7)
+    agreed = agree([heapprofile(doubts=(unsure,)), by_allocation])
+    assert agreed.answer.verdict is Verdict.INCONCLUSIVE and not agreed.answer.findings
+    assert agree([heapprofile(doubts=(OF_A_SITE,)), by_allocation]).answer.verdict is Verdict.GROWING
+    assert agree([heapprofile(doubts=(unsure,)), massif(finding(GROWING))]).answer.verdict is Verdict.GROWING
+
+
 def test_growth_that_another_tool_judged_and_did_not_see_is_disputed() -> None:
     agreed = agree([heapprofile(finding(GROWING)), massif()])
     assert agreed.answer.verdict is Verdict.INCONCLUSIVE
