@@ -317,7 +317,9 @@ def main_step(hunt: RunDirectory, manifest: Manifest) -> RunDirectory:
     known = steps_of(hunt)
     if not known:
         raise LeakrunError(ErrorKind.USAGE, f"{hunt.id} has no run yet", f"leakrun show {hunt.id}")
-    naming = {Path(step["directory"]).name for step in manifest["steps"] if step["names_code"] and "growing" in step["sees"]}
+    naming = {
+        Path(step["directory"]).name for step in manifest["steps"] if step.get("names_code") and "growing" in step.get("sees", ())
+    }
     return next((run for run in known if run.id in naming), known[-1])
 
 
