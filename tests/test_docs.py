@@ -41,7 +41,7 @@ HEADINGS = {
     "show": "Show an answer",
     "growth": "Rank by growth",
     "diff": "Compare",
-    "report": "Draw the call graph",
+    "report": "Report",
     "runs": "List the runs",
     "profiles": "Profiles",
     "doctor": "What is installed",

@@ -50,7 +50,11 @@ class Bpf(Backend):
     name = "bpf"
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH})
-    cost = "12 us for each malloc with its free, in every process that uses that library: minutes, not days"
+    # Its probes are breakpoints in the library's pages, which valgrind takes for the program's own.
+    cost = (
+        "12 us for each malloc with its free, in every process that uses that library: minutes, not days; "
+        "what runs under valgrind meanwhile dies of SIGTRAP"
+    )
     slowdown = 20.0
     accounts = False  # stacks end where code has no frame pointers
     attaches = True
