@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -135,6 +137,19 @@ def _go_has_pprof() -> bool:
     return go is not None and not subprocess.run([go, "tool", "-n", "pprof"], capture_output=True, check=False).returncode
 
 
+def fetched(url: str) -> str:
+    """The page; pprof says where it serves before it does."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as page:
+                return str(page.read().decode())
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @pytest.mark.skipif(not _go_has_pprof(), reason="Go's pprof is not here")
 def test_go_s_pprof_shows_it_in_the_browser(runs_dir: Path, tmp_path: Path) -> None:
     run = copied(runs_dir, "heapprofile-old", tmp_path)
@@ -149,8 +164,7 @@ def test_go_s_pprof_shows_it_in_the_browser(runs_dir: Path, tmp_path: Path) -> N
         try:
             assert process.stderr is not None
             served = next(line for line in process.stderr if line.startswith("Serving"))
-            with urllib.request.urlopen(f"{served.split()[-1]}/top", timeout=60) as page:
-                assert "growing_list" in page.read().decode()
+            assert "growing_list" in fetched(f"{served.split()[-1]}/top")
         finally:
             os.killpg(process.pid, signal.SIGINT)
     assert process.returncode in (0, 130)
