@@ -81,6 +81,13 @@ def test_what_is_cut_or_damaged_is_said_and_the_rest_kept(data: bytes, flaw: str
         assert amounts(recording, Metric.LIVE_BYTES)[(0x400010, 0x400020)] == 160
 
 
+def test_a_few_blocks_without_a_stack_are_a_limit_and_no_flaw() -> None:
+    first, stacks = (data.replace(b" 160 [", b" 160000 [").replace(b" 320 [", b" 320024 [") for data in (FIRST, STACKS))
+    recording = read(first + stacks + MAPS)
+    assert recording.complete and recording.flaws == []
+    assert any("24 bytes more" in limit for limit in recording.limits)
+
+
 def test_names_of_a_series() -> None:
     assert series_of("jeprof.23850.0.m0.heap") == ("jeprof.23850", 0)
     assert series_of("a.b.7.12.f.heap") == ("a.b.7", 12)
