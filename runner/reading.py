@@ -2,30 +2,24 @@
 
 import datetime
 import io
-import signal
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import analysis, backends, formats, mappings, profile, rundir
+from runner import analysis, backends, formats, gaps, mappings, profile, rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import samples
 from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
-from runner.plan import EventKind, Outcome, ProcessOutcome, called
+from runner.plan import EventKind, Outcome, called
 from runner.profile import Profile
-from runner.quantities import format_signal
 from runner.rundir import RunDirectory
+from runner.symbols.missing import what_brings_lines
 from runner.symbols.resolve import resolve
 from runner.symbols.store import Names, load_names, save_names
 
-# Ends that nobody asked for: what the tool wrote then may be less than it would have written.
-CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
-NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
-SURELY_SEEN = 1.0  # seconds: in a process that lived for longer the tool would have been seen, were it there
-MOST_NAMED = 5
 LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
 
 
@@ -95,7 +89,7 @@ def evidence_of_run(
     heard = _heard(recordings, outcome, manifest, children)
     nothing = ""
     if not heard:
-        nothing = _why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
+        nothing = gaps.why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
     return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
 
 
@@ -129,15 +123,16 @@ def conclude_run(
     if leave_out is not None:
         for recording in heard:
             leave_out(recording)
-    unmeasured = _why_unmeasured(manifest, outcome, recordings)
+    unmeasured = gaps.why_unmeasured(manifest, outcome, recordings)
     scope = analysis.Scope(
         sees=backends.get(chosen.backend).sees,
         wrappers=chosen.wrappers,
         warmup=_warmup(warmup, manifest),
-        finished=_finished(outcome),
+        finished=gaps.finished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
+        advice=what_brings_lines,
         resident=_resident(run, manifest),
-        **_unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
+        **gaps.unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, Redaction(chosen.redact), measured=not unmeasured)
@@ -201,11 +196,7 @@ def _mappings_of(run: RunDirectory) -> dict[int, list[Mapping]]:
 
 def _matters(recording: Recording, outcome: Outcome, children: str) -> bool:
     """Whose recordings matter: all, none (but the main process's), or those of a program's name besides."""
-    return _is_wanted(recording.pid, called(_command_of(recording, outcome)), outcome, children)
-
-
-def _is_wanted(pid: int | None, name: str, outcome: Outcome, children: str) -> bool:
-    return children == "all" or pid == outcome.pid or (children != "none" and name == children)
+    return gaps.is_wanted(recording.pid, called(_command_of(recording, outcome)), outcome, children)
 
 
 def _command_of(recording: Recording, outcome: Outcome) -> list[str]:
@@ -220,89 +211,6 @@ def _outcome(manifest: Manifest) -> Outcome:
     if not outcome.files:
         outcome.files = {each.file: each.time for each in outcome.timeline if each.kind is EventKind.SNAPSHOT and each.file}
     return outcome
-
-
-def _unrecorded(
-    outcome: Outcome, recordings: Sequence[Recording], manifest: Manifest, children: str | None, tools: frozenset[int]
-) -> dict[str, tuple[str, ...]]:
-    """The processes that left no recording: those that ran for a notable part of the run as doubts, the others as a limit.
-
-    A shell's subshells and short commands end by _exit() and leave nothing; what they had is gone with them.
-    """
-    wanted, tool = children or manifest.get("children") or "all", manifest.get("loaded") or manifest.get("backend")
-    recorded = {each.pid for each in recordings} | tools
-    blind = {each.pid for each in recordings if not _has_figures(each)} if manifest.get("loaded") else set()
-    heard = [each for each in outcome.processes if _is_wanted(each.pid, each.name, outcome, wanted)]
-    silent = [
-        each
-        for each in heard
-        if each.pid not in recorded or (each.pid in blind and not each.loaded and _lived(each, outcome) >= SURELY_SEEN)
-    ]
-    long = [each for each in silent if _lived(each, outcome) >= NOTABLE * outcome.seconds]
-    doubts = [
-        f"process {each.pid} ({each.name}) left no recording that is surely its own"
-        if each.loaded
-        else f"process {each.pid} ({each.name}) ran without {tool}: it may be static, setuid, or started with a clean environment"
-        for each in long[:MOST_NAMED]
-    ]
-    if wanted not in ("all", "none") and not any(each.name == wanted for each in outcome.processes):
-        doubts.append(f"no process was called {wanted!r}: leave --children out, or name one of those in the manifest")
-    if len(long) > MOST_NAMED:
-        doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
-    brief = len(silent) - len(long)
-    limits = [*manifest["tool"].get("limits", ()), *([f"{brief} processes that ran briefly left no recording"] if brief else [])]
-    missed = [event.text for event in outcome.timeline if event.kind is EventKind.MISS]
-    if missed:
-        limits.append(f"{len(missed)} snapshot{'' if len(missed) == 1 else 's'} came to nothing; the last: {missed[-1]}")
-    if outcome.out_of_memory:
-        limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
-    return {"doubts": tuple(doubts), "limits": tuple(limits)}
-
-
-def _has_figures(recording: Recording) -> bool:
-    """Something was allocated, as far as the tool says."""
-    return bool(recording.losses) or any(any(snapshot.totals.values()) for snapshot in recording.snapshots)
-
-
-def _lived(process: ProcessOutcome, outcome: Outcome) -> float:
-    return (outcome.seconds if process.ended is None else process.ended) - process.started
-
-
-def _finished(outcome: Outcome) -> bool:
-    if outcome.code is not None or outcome.detached:
-        return True
-    if outcome.signum is None:  # its end was seen, if not how it ended
-        return any(event.kind is EventKind.ENDED for event in outcome.timeline)
-    return outcome.signum not in CRASHES
-
-
-def _why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording]) -> str:
-    """Why nothing at all was measured, with the way out; empty where something was."""
-    measured = {each.pid for each in recordings if each.snapshots or each.losses or each.defects or each.complete}
-    killed = outcome.signum == signal.SIGKILL
-    if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
-        return ""
-    backend, loaded = manifest.get("backend"), manifest.get("loaded")
-    if (
-        manifest["state"] in ("starting", "running", "stopping")
-        and outcome.code is outcome.signum is None
-        and not outcome.detached
-    ):
-        return f"the run is in progress, and {backend} has written nothing yet: look again later, or take a snapshot"
-    if outcome.out_of_memory:
-        why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
-        return f"{why}: give it more, or take snapshots with --every"
-    if outcome.signum and outcome.signum in CRASHES:
-        advice = "stop the program with SIGTERM" if killed else "mend the crash"
-        return f"{_signal_name(outcome.signum)} left {backend} no time to write: {advice}, or take snapshots with --every"
-    if loaded and not any(each.loaded for each in outcome.processes):
-        return (
-            f"{loaded} was never seen in the program's memory maps and left no output: a wrapper that cleans the environment, "
-            "or a static or setuid program, may stand between; name the program itself"
-        )
-    if outcome.seconds < 1:
-        return f"{backend} left no output: the program ended at once, or the tool refused its options (see its line on stderr)"
-    return f"{backend} left no readable output below raw/: see what it said there and on stderr (a full disk? a changed user?)"
 
 
 def _run_facts(
@@ -321,7 +229,7 @@ def _run_facts(
         "seconds": outcome.seconds,
         "exit": {
             "code": outcome.code,
-            "signal": _signal_name(outcome.signum) if outcome.signum else None,
+            "signal": gaps.signal_name(outcome.signum) if outcome.signum else None,
             "stopped_by": outcome.stopped_by,
             "by_tool": outcome.by_tool,
         },
@@ -331,12 +239,6 @@ def _run_facts(
         "misses": outcome.misses,
         "processes": [{"pid": each.pid, "command": hide.words(_command_of(each, outcome))} for each in heard],
     }
-
-
-def _signal_name(signum: int) -> str:
-    """SIGTERM; a real-time signal has only its number."""
-    name = format_signal(signum)
-    return name if name.isdigit() else f"SIG{name}"
 
 
 # ---- bare files
@@ -363,7 +265,7 @@ def conclude_recordings(
         for recording in recordings:
             leave_out(recording)
     sees = frozenset[Any]().union(*(backends.get(each.tool).sees for each in recordings if each.tool in backends.names()))
-    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=warmup))
+    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=warmup, advice=what_brings_lines))
     tools = {each.tool for each in recordings}
     main = recordings[0]
     answer.run = {

@@ -32,6 +32,7 @@ ORDER: dict[str, set[str]] = {
     "gate": {"analysis", "formats", "model", "paths"},
     "reports": {"analysis", "formats", "gate", "model", "paths"},
 }
+ORDER["gaps"] = {"manifest", "model", "plan", "quantities"}
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
 ORDER["redacting"] = set(ORDER) - {"supervise", "reading"}
 ORDER["bundling"] = set(ORDER) - {"supervise", "reading"}

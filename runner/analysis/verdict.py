@@ -8,7 +8,7 @@ inconclusive  everything else, with what to do; and always where the run as a wh
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ class Scope:
     reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
     doubts     what was not seen, so that nothing found does not mean clean: a sentence each
     limits     what was not seen and need not be
+    advice     of a module without debug information: what brings the lines
     resident   by pid, resident memory over time, where that is the program's own and not the tool's
     """
 
@@ -57,6 +58,7 @@ class Scope:
     reasons: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    advice: Callable[[str], str] = lambda _: "build it with -g, or get its -dbgsym"
     resident: "Mapping[int, Sampled]" = field(default_factory=dict)
 
 
@@ -87,7 +89,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
             *_notes(growths, losses),
             *_footprint(recordings, scope),
             *remark_notes(recordings, blamers),
-            *limit_notes(recordings, [*_asides(recordings, scope, growths), *_lineless(findings, recordings)]),
+            *limit_notes(recordings, [*_asides(recordings, scope, growths), *_lineless(findings, recordings, scope)]),
         ],
         heap_summary=main.heap_summary if main else None,
         leak_summary=main.leak_summary if main else None,
@@ -194,12 +196,12 @@ def _asides(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     return said
 
 
-def _lineless(findings: Sequence[Finding], recordings: Sequence[Recording]) -> list[str]:
+def _lineless(findings: Sequence[Finding], recordings: Sequence[Recording], scope: Scope) -> list[str]:
     """What brings the lines of findings that have none, by module; not where the names' own limits say it."""
     modules = dict.fromkeys(each.module for each in findings if each.file is None and each.module)
     said = [limit for recording in recordings for limit in recording.limits]
     return [
-        f"{module} has no debug information, lines are not known: build it with -g, or get its -dbgsym"
+        f"{module} has no debug information, lines are not known: {scope.advice(module)}"
         for module in modules
         if not any(limit.startswith(f"{module} ") for limit in said)
     ]

@@ -32,6 +32,7 @@ _LIMITS = [
     "only what was allocated since the attach is counted, and what the process had before it is not",
     "other processes that it forks are not seen",
 ]
+_NO_CALLERS = "its stacks are one frame deep: the callers are seen in what is built with -fno-omit-frame-pointer"
 
 
 def sniff(head: bytes) -> bool:
@@ -165,6 +166,8 @@ class _Reader:
             self._flaw("no snapshot was taken: give it longer; attaching alone takes some seconds")
         elif not any(snapshot.totals[Metric.ALLOCATED_BLOCKS] for snapshot in recording.snapshots):
             self._flaw("the process allocated nothing while it was watched, or by an allocator of its own")
+        if all(len(stack) == 1 for stack in recording.table.stacks):
+            recording.limits.append(_NO_CALLERS)
         if self.untracked:
             self._flaw(
                 f"{self.untracked:,} allocations were not followed: more than {self.map_keys:,} blocks were live at once;"

@@ -1,5 +1,6 @@
 """Where a module's names are: the file that was mapped, or a copy of it, and the file that has its debug information."""
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ def _separate(path: Path, image: ElfImage, search: Sequence[Path]) -> Iterator[P
             name = f"{image.build_id[:2]}/{image.build_id[2:]}.debug"
             yield root / ".build-id" / name
             yield root / name
+        yield _fetched() / image.build_id / "debuginfo"
     own = path.resolve().parent
     names = [image.debug_link[0]] if image.debug_link[0] and "/" not in image.debug_link[0] else []
     for name in (*names, f"{path.name}.debug", f"{path.name}.dbg"):
@@ -69,6 +71,15 @@ def _separate(path: Path, image: ElfImage, search: Sequence[Path]) -> Iterator[P
             yield directory / name
     for directory in directories:
         yield directory / path.name  # an unstripped copy
+
+
+def _fetched() -> Path:
+    """Where debuginfod's client keeps what it fetched (debuginfod-client-config(7))."""
+    if own := os.environ.get("DEBUGINFOD_CACHE_PATH"):
+        return Path(own)
+    home = Path(os.environ.get("HOME") or "/nonexistent")
+    old = home / ".debuginfod_client_cache"
+    return old if old.is_dir() else Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "debuginfod_client"
 
 
 def _belongs(candidate: Path, found: ElfImage, image: ElfImage) -> bool:

@@ -10,11 +10,9 @@ from pathlib import Path
 from runner.mappings import MappingIndex
 from runner.model import Frame, Mapping, Recording, StackTable
 from runner.symbols.debug_files import debug_file, find_module
+from runner.symbols.missing import LIBRARIES, what_brings_lines
 from runner.symbols.store import ModuleNames, Names, load_cached, save_cached
 from runner.symbols.symbolizer import has_line, name_addresses
-
-_LIBRARIES = ("/lib/", "/lib32/", "/lib64/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/")  # nobody looks for lines there
-_PACKAGED = (*_LIBRARIES, "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/libexec/")
 
 
 @dataclass(slots=True)
@@ -153,11 +151,9 @@ def _limits(module: _Module, trouble: str) -> list[str]:
         return [f"{path}: {trouble}: {_addresses(nameless)} no name"]
     if any(has_line(known.get(offset, ())) for offset in module.offsets):
         return []
-    packaged = path.startswith(_PACKAGED)
-    advice = "its package's debug symbols (-dbgsym, -dbg) bring them" if packaged else "build it with -g, or give --symbol-path"
-    if not path.startswith(_LIBRARIES):
-        return [f"{path} has no debug information, its files and lines are not known: {advice}"]
-    return [f"{path} is stripped, {_addresses(nameless)} no name: {advice}"] if nameless else []
+    if not path.startswith(LIBRARIES):
+        return [f"{path} has no debug information, its files and lines are not known: {what_brings_lines(path)}"]
+    return [f"{path} is stripped, {_addresses(nameless)} no name: {what_brings_lines(path)}"] if nameless else []
 
 
 def _addresses(count: int) -> str:

@@ -64,6 +64,17 @@ def test_what_is_live_is_what_was_allocated_and_not_freed() -> None:
     assert recording.complete
 
 
+def test_stacks_of_one_frame_say_what_brings_the_callers() -> None:
+    bare = read(written(sums("@allocated", _16=(1, 1), _32=(1, 1)), at(51)))
+    assert any("-fno-omit-frame-pointer" in limit for limit in bare.limits)
+    deep = read(
+        written(
+            sums("@allocated", _16=(1, 1)), ("map", {"@frame": {"16": 16, "32": 32}}), ("map", {"@below": {"16": 32}}), at(51)
+        )
+    )
+    assert not any("-fno-omit-frame-pointer" in limit for limit in deep.limits)
+
+
 def test_times_count_from_the_start_of_the_run_where_that_is_known() -> None:
     content = written(sums("@allocated", _16=(1, 1)), at(51), at(52))
     assert [snapshot.time for snapshot in read(content).snapshots] == [1.0, 2.0]
