@@ -1,10 +1,10 @@
 """Notes: what is worth knowing and nobody's fault."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.analysis.blame import HIDDEN, Blamer
-from runner.analysis.judgement import Growth, describe
+from runner.analysis.judgement import Growth, Standing, Trend, describe
 from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text, size_text
@@ -21,27 +21,41 @@ def plateau_notes(growths: Sequence[Growth]) -> list[Note]:
     found = []
     for growth in growths:
         large = [plateau for plateau in growth.plateaus if plateau.bytes >= _WORTH_NAMING * growth.total]
-        for plateau in large[:_LARGEST]:
-            trend = plateau.trend
-            if trend is not None:
-                text = f"rose from {size_text(trend.first)} to {size_text(trend.last)} and has levelled off"
-                found.append(_note("plateau", plateau.site, f"{plateau.site.text()}: {text}", plateau.bytes))
-    return found
+        found += [(growth, plateau) for plateau in large[:_LARGEST]]
+    return [
+        _note(
+            "plateau",
+            standing.site,
+            f"{standing.site.text()}: rose from {size_text(trend.first)} to {size_text(trend.last)} and has levelled off{also}",
+            standing.bytes,
+        )
+        for _, standing, trend, also in _once(found)
+    ]
 
 
 def undecided_notes(growths: Sequence[Growth]) -> list[Note]:
     """The largest sites that rise, but not such that they must go on."""
+    found = [(growth, standing) for growth in growths for standing in growth.undecided[:_LARGEST]]
     return [
         _note(
             "live",
             standing.site,
-            f"{standing.site.text()}: {describe(standing.trend, growth.recording.time_unit)}; twice as long a run will tell",
+            f"{standing.site.text()}: {describe(trend, growth.recording.time_unit)}{also}; twice as long a run will tell",
             standing.bytes,
         )
-        for growth in growths
-        for standing in growth.undecided[:_LARGEST]
-        if standing.trend is not None
+        for growth, standing, trend, also in _once(found)
     ]
+
+
+def _once(found: Sequence[tuple[Growth, Standing]]) -> Iterator[tuple[Growth, Standing, Trend, str]]:
+    """Each site once, with its figures in the process that has most of it, and in how many processes it is."""
+    groups: dict[Site, list[tuple[Growth, Standing]]] = defaultdict(list)
+    for growth, standing in found:
+        groups[standing.site].append((growth, standing))
+    for group in groups.values():
+        growth, most = max(group, key=lambda each: each[1].bytes)
+        if most.trend is not None:
+            yield growth, most, most.trend, f" (in {len(group)} processes; this is the one with most)" if len(group) > 1 else ""
 
 
 def live_notes(growths: Sequence[Growth]) -> list[Note]:

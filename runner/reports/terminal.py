@@ -254,7 +254,8 @@ def _next_commands(answer: Answer, place: str, verbose: bool) -> Iterator[str]:
     if top is not None and top.function is not None and top.line is None and top.module is not None:
         yield "build the program with -g to see the line"
     command = answer.run.get("command")
-    if top is not None and answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not _is_hunt(answer):
+    asked = _is_hunt(answer) or answer.run.get("backend") == "memcheck"
+    if top is not None and answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not asked:
         yield _next_tool(answer.run, shlex.join(str(word) for word in command), top)
     if place and not verbose:
         yield f"leakrun show {shlex.quote(place)} -v   (whole stacks, all notes)"

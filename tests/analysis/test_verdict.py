@@ -410,3 +410,12 @@ def test_what_grew_until_the_load_ended_is_not_called_clean():
 def test_a_rest_from_the_first_half_on_is_a_plateau():
     warm = np.minimum(np.linspace(0, 3, 31), 1) * 900_000
     assert conclude([growing({PUT: warm}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
+
+
+def test_what_several_processes_do_alike_is_one_note():
+    one, other = (
+        growing({PUT: [0, *[size] * 30], KEEP: np.zeros(31)}, TIMES, pid=pid) for pid, size in ((1, 90_000), (2, 50_000))
+    )
+    plateaus = [note for note in conclude([one, other], Scope(GROWTH)).notes if note.kind == "plateau"]
+    assert [(note.function, note.bytes) for note in plateaus] == [("cache_put", 90_000)]
+    assert "in 2 processes" in plateaus[0].text
