@@ -33,7 +33,11 @@ static char *map_or_die(size_t size) {
 }
 static void scratch(void) { char *room = map_or_die(65536); memset(room, 1, 65536); munmap(room, 65536); }
 static void cache_page(int i) { memset(map_or_die(65536), i, 65536); }  // <- here
-int main(void) { for (int i = 0; i < 150; i++) { scratch(); cache_page(i); nap(20); } return 0; }
+/* In turns: massif looks at what is mapped first after a pause, and would always find the scratch there. */
+int main(void) {
+    for (int i = 0; i < 150; i++) { if (i % 2) scratch(); cache_page(i); if (i % 2 == 0) scratch(); nap(20); }
+    return 0;
+}
 """
 A_FILE = """
 static volatile int sum;
@@ -48,7 +52,7 @@ int main(int count, char **words) { for (int i = 0; i < 150; i++) { open_index(w
 IN_A_PLUGIN = """
 void load_asset(int i) {
     memset(mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), i, 65536);  // <- here
-    nap(0);
+    nap(15);  // names of a plugin are known from maps that were seen while it was loaded
 }
 """
 LOADS = """
@@ -57,7 +61,7 @@ int main(int count, char **words) {
         void *plugin = dlopen(words[count - 1], RTLD_NOW);
         ((void (*)(int))dlsym(plugin, "load_asset"))(i);
         dlclose(plugin);
-        nap(20);
+        nap(5);
     }
     return 0;
 }
