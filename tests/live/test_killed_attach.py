@@ -58,6 +58,7 @@ def test_heaptrack_s_record_is_ended(start: Any, target: subprocess.Popen[str]) 
     assert target.poll() is None
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(bpf.Bpf().probe(bpf.BpfOptions()).path is None, reason="bpftrace is not here, or not for this user")
 @pytest.mark.parametrize("sign", [b"leakrun.bpf", b'"@at": '], ids=["as it attaches", "as it watches"])
 def test_bpftrace_is_not_left_behind(start: Any, target: subprocess.Popen[str], sign: bytes) -> None:
