@@ -6,7 +6,19 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from runner.analysis.findings import Weighed, ordered
-from runner.analysis.witnesses import GROWTHS, LOSSES, PRECEDENCE, Place, Said, Witness, is_held, places, text_of, with_kin
+from runner.analysis.witnesses import (
+    GROWTHS,
+    LOSSES,
+    PRECEDENCE,
+    Place,
+    Said,
+    Witness,
+    is_held,
+    places,
+    text_of,
+    with_kin,
+    without_wrappers,
+)
 from runner.analysis.wording import count_text, size_text
 from runner.model import Answer, AnswerError, Doubt, DoubtKind, Finding, FindingKind, Note, Verdict
 
@@ -43,6 +55,7 @@ def agree(witnesses: Sequence[Witness], due: frozenset[FindingKind] = frozenset(
 
     `due`: the kinds that somebody must have been asked about, for "clean" to be said.
     """
+    witnesses = without_wrappers(witnesses)
     court = _Court(witnesses)
     doubts, still_open = _doubts(witnesses, due)
     doubts += [court.dispute(place) for place in court.disputed]
@@ -90,7 +103,7 @@ class _Court:
     def _is_idle(self, place: Place) -> bool:
         """Only interior pointers reach it, and it does not grow, as another tool saw: somebody keeps it so on purpose."""
         alone = {finding.kind for _, finding in place.said} == {FindingKind.SUSPECT}
-        return alone and any(each.judged({FindingKind.GROWING}) for each in self._by_code)
+        return alone and any(each.looked(FindingKind.GROWING) for each in self._by_code)
 
     def _dissenters(self, place: Place) -> list[str]:
         """Who judged growth and does not see it here. What memcheck calls lost needs no second.

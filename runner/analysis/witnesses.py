@@ -7,7 +7,7 @@ tools blame the first or the last line of a call, and name inlined frames with o
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner.analysis.notes import INDIRECT
 from runner.analysis.wording import place_text
@@ -50,6 +50,11 @@ class Witness:
     def judged(self, kinds: Iterable[FindingKind]) -> bool:
         """Whether it could have seen one of these kinds, and what it says of that one is whole."""
         return self.measured and any(kind in self.sees and not self.doubts_of(kind) for kind in kinds)
+
+    def looked(self, kind: FindingKind) -> bool:
+        """Whether it could have seen this kind, if not at each site."""
+        doubts = [doubt for doubt in self.doubts_of(kind) if doubt.kind is not DoubtKind.SITE]
+        return self.measured and kind in self.sees and not doubts
 
     def doubts_of(self, kind: FindingKind) -> list[Doubt]:
         """Why it can't rule the kind out: growth says nothing against what was lost, single sites nothing against stacks."""
@@ -137,8 +142,11 @@ def _key(finding: Finding) -> tuple[str, str]:
     """Function and file as all tools spell them: no template arguments, class or directory. Stacks as a whole are one place."""
     if finding.kind is FindingKind.STACK_GROWTH:
         return "", "stack"
-    where = finding.file or finding.module or ""
-    return _bare(finding.function), where.rpartition("/")[2]
+    return _key_of(finding.function, finding.file or finding.module)
+
+
+def _key_of(function: str | None, where: str | None) -> tuple[str, str]:
+    return _bare(function), (where or "").rpartition("/")[2]
 
 
 def _bare(name: str | None) -> str:
@@ -174,6 +182,42 @@ def _close(one: Place, other: Place) -> bool:
     return one.line is None or other.line is None or abs(one.line - other.line) <= _NEAR
 
 
+def without_wrappers(witnesses: Sequence[Witness]) -> list[Witness]:
+    """What one tool blames a function for that another saw through to its caller is the caller's for both.
+
+    Only a tool that sees what is freed can tell a wrapper by how its callers' blocks fare; memcheck sees what is lost alone.
+    """
+    return [
+        replace(
+            each,
+            answer=replace(each.answer, findings=[_seen_through(finding, each, witnesses) for finding in each.answer.findings]),
+        )
+        for each in witnesses
+    ]
+
+
+def _seen_through(finding: Finding, witness: Witness, witnesses: Sequence[Witness]) -> Finding:
+    caller = _caller(finding)
+    if caller is None:
+        return finding
+    for other in witnesses:
+        for theirs in other.answer.findings if other.name != witness.name else ():
+            passed_over = {_key_of(frame.function, frame.file) for frame in theirs.stack[: _blamed(theirs.stack, theirs)]}
+            if _key(theirs) == _key_of(caller.function, caller.file) and _key(finding) in passed_over:
+                return _moved(finding, caller)
+    return finding
+
+
+def _caller(finding: Finding) -> AnswerFrame | None:
+    """The next function outwards of the one that is blamed; None where it is not known."""
+    outwards = finding.stack[_blamed(finding.stack, finding) + 1 :]
+    return next((frame for frame in outwards if _key_of(frame.function, frame.file) != _key(finding)), None)
+
+
+def _moved(finding: Finding, to: AnswerFrame) -> Finding:
+    return replace(finding, function=to.function, signature=to.signature, file=to.file, line=to.line, module=to.module)
+
+
 def is_held(place: Place, witnesses: Sequence[Witness]) -> bool:
     """Whether one that follows pointers found it lost with other blocks, of which alone it hangs, and no more of it in use."""
     notes = [note for witness in witnesses for note in witness.answer.notes if _speaks_of(note, place)]
@@ -186,7 +230,7 @@ def _speaks_of(note: Note, place: Place) -> bool:
 
 
 def _is_at(function: str | None, file: str | None, line: int | None, place: Place) -> bool:
-    if file is None or (_bare(function), file.rpartition("/")[2]) != place.key:
+    if file is None or _key_of(function, file) != place.key:
         return False
     return line is None or place.line is None or abs(line - place.line) <= _NEAR
 

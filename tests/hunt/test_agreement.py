@@ -93,6 +93,20 @@ def test_tools_that_spell_and_blame_a_little_differently_speak_of_one_site() -> 
     assert len(agree([heapprofile(one), memcheck(other)]).answer.findings) == 1
 
 
+def called(*functions: str) -> list[AnswerFrame]:
+    return [AnswerFrame(each, each, "/src/cache.c", line, None, None, False) for line, each in enumerate(functions, 30)]
+
+
+def test_a_wrapper_that_one_tool_saw_through_is_seen_through_for_all() -> None:
+    stack = called("pool_get", "put", "main")
+    lost = memcheck(finding(LOST, "pool_get", 30, stack=stack))
+    assert sites(agree([heapprofile(finding(GROWING, "put", 31, stack=stack)), lost])) == [("lost", "put", 31)]
+    assert sites(agree([heapprofile(finding(GROWING, "get", 50, stack=called("get", "main"))), lost])) == [
+        ("growing", "get", 50),
+        ("lost", "pool_get", 30),
+    ]
+
+
 def test_two_lines_that_one_tool_tells_apart_are_two_sites() -> None:
     lost = memcheck(finding(LOST, line=10), finding(LOST, line=12, size=5))
     agreed = agree([massif(finding(GROWING, line=12, size=900_000)), lost])
