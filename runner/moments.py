@@ -104,15 +104,16 @@ def both(before: str, after: str, runs_dir: Path, search: Sequence[Path] = ()) -
     return moments[0], moments[1]
 
 
-def one(text: str, runs_dir: Path, search: Sequence[Path] = ()) -> Moment:
+def one(text: str, runs_dir: Path, search: Sequence[Path] = (), *, alone: bool = False) -> Moment:
     """The moment that a reference leads to; of snapshots always one with stacks, the last such where none was numbered.
 
+    `alone`: of the main process, however many there are: for what is made of all its snapshots.
     Raises LeakrunError(USAGE) for what is not there or has totals only; UNMEASURED for a run that recorded nothing.
     """
     reference = parse(text, runs_dir)
     evidence = _evidence(reference, runs_dir, search)
     heard = _chosen(reference, evidence)
-    moment = _moment(reference, evidence, heard, losses=reference.number is None and _finds_losses(heard), alone=False)
+    moment = _moment(reference, evidence, heard, losses=reference.number is None and _finds_losses(heard), alone=alone)
     if moment.snapshot is None or has_stacks(moment.snapshot):
         return moment
     stacked = [number for number, each in enumerate(moment.recordings[0].snapshots) if has_stacks(each)]

@@ -83,6 +83,7 @@ def check(
     from runner import gate
 
     search = (*([exe] if exe else ()), *(symbol_path or ()))
+    _refuse_unreadable(what)
     groups = [what] if all(Path(word).is_file() for word in what) else [[word] for word in what]
     runs = [_checked(group, settings, search, entries) for group in groups]
     result = gate.judge(runs, terms, known)
@@ -92,6 +93,16 @@ def check(
     if not settings.quiet:
         _summarise(result, baseline if baseline and baseline.exists() else None)
     return {gate.Outcome.CLEAN: 0, gate.Outcome.FINDINGS: 1, gate.Outcome.INCONCLUSIVE: 3}[result.outcome]
+
+
+def _refuse_unreadable(what: Sequence[str]) -> None:
+    """Raise LeakrunError(USAGE) for a file that can't be read: `show` leaves it out beside others, a gate must not."""
+    from runner import formats, reading
+
+    reading.refuse_streams(what)
+    for word in filter(reading.is_file, what):
+        with formats.opened(Path(word)):
+            pass
 
 
 def _terms(fail_on: str | None, max_bytes: str | None, max_rate: str | None, tolerance: int | None) -> "Terms":

@@ -49,6 +49,7 @@ def export(
       leakrun export last -f json                         the answer, with all stacks (docs/answer.schema.json)
 
     It is the last snapshot that is written, or what memcheck found in use at the end; RUN@N is snapshot N, from 0.
+    Of several processes it is what they hold together; in massif's format the main one's timeline, or RUN:PID's.
     """
     settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
     from runner import moments
@@ -57,7 +58,7 @@ def export(
     if format_ is Format.PPROF:
         refuse_terminal(output)
     search = (*([exe] if exe else ()), *(symbol_path or ()))
-    moment = moments.one(what, settings.runs_dir, search)
+    moment = moments.one(what, settings.runs_dir, search, alone=format_ is Format.MASSIF)
     for note in moments.notes_of(moment):
         say(note)
     with writing(output) as stream:
@@ -107,7 +108,7 @@ def _sheet(moment: "Moment") -> "Sheet":
 
 
 def _write_timeline(moment: "Moment", stream: BinaryIO) -> None:
-    """massif's file holds all snapshots; only the one that was named, where one was."""
+    """massif's file holds all snapshots of one process; only the one that was named, where one was."""
     from runner.formats.writers import massif
     from runner.formats.writers.sheet import recording_of
 

@@ -143,7 +143,7 @@ def _readable(reference: "Reference", subject: Subject, reads: str, file: Path, 
     from runner.cli import export
     from runner.cli.output import writing
 
-    moment = moments.one(reference.text, runs_dir, search)
+    moment = moments.one(reference.text, runs_dir, search, alone=reads == export.Format.MASSIF)
     for note in moments.notes_of(moment):
         say(note)
     with writing(file) as stream:

@@ -29,6 +29,10 @@ from runner.model import Recording, check_valid
 HEAD_BYTES = 64 * 1024
 
 
+class UnknownFormatError(LeakrunError):
+    """A file that holds something, but nothing that a module of this package reads."""
+
+
 def readers() -> Iterator[ModuleType]:
     """The modules of this package that read a format, by name; each is loaded only when its turn comes."""
     for name in sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")):
@@ -60,24 +64,41 @@ def read_file(path: Path) -> Recording:
 def read_files(paths: Sequence[Path]) -> list[Recording]:
     """What native files say, in the order given; dumps that by their names are one process's series are one recording.
 
-    Raises as read_file() does.
+    Files that can't be read are left out, and the first recording says so: as a limit where they are no profiler's (a log,
+    a text made of another file), as a flaw where they may have held something. Raises as read_file() does where none can be read.
     """
-    return [_read_group(module, [paths[number] for number in group]) for module, group in _grouped(paths)]
+    groups, left_out = _grouped(paths)
+    recordings = [_read_group(module, [paths[number] for number in group]) for module, group in groups]
+    foreign = [error.message for error in left_out if isinstance(error, UnknownFormatError)]
+    if foreign:
+        more = f", and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        recordings[0].limits.append(f"left out: {foreign[0]}{more}")
+    if len(foreign) < len(left_out):
+        recordings[0].flaws += [f"left out: {error.message}" for error in left_out if not isinstance(error, UnknownFormatError)]
+    return recordings
 
 
 def grouped(paths: Sequence[Path]) -> list[list[int]]:
-    """The places in `paths` of the files of each recording that read_files() makes of them. Raises as read_file() does."""
-    return [group for _, group in _grouped(paths)]
+    """The places in `paths` of the files of each recording that read_files() makes of them. Raises as read_files() does."""
+    return [group for _, group in _grouped(paths)[0]]
 
 
-def _grouped(paths: Sequence[Path]) -> list[tuple[ModuleType, list[int]]]:
+def _grouped(paths: Sequence[Path]) -> tuple[list[tuple[ModuleType, list[int]]], list[LeakrunError]]:
+    """What is read together, and why the others can't be read."""
     groups: dict[object, tuple[ModuleType, list[tuple[int, Path, int]]]] = {}
+    left_out: list[LeakrunError] = []
     for place, path in enumerate(paths):
-        with opened(path) as (_, module):
-            named = module.series_of(path.name) if hasattr(module, "series_of") else None
+        try:
+            with opened(path) as (_, module):
+                named = module.series_of(path.name) if hasattr(module, "series_of") else None
+        except LeakrunError as error:
+            left_out.append(error)
+            continue
         key = (module, path.parent, named[0]) if named else object()
         groups.setdefault(key, (module, []))[1].append((named[1] if named else 0, path, place))
-    return [(module, [place for _, _, place in sorted(group)]) for module, group in groups.values()]
+    if left_out and not groups:
+        raise left_out[0]
+    return [(module, [place for _, _, place in sorted(group)]) for module, group in groups.values()], left_out
 
 
 def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
@@ -114,4 +135,4 @@ def _unknown(path: Path, head: bytes) -> LeakrunError:
         return LeakrunError(
             ErrorKind.USAGE, f"{path}: an empty file", "the profiler wrote nothing: did the program run to its end?"
         )
-    return LeakrunError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", f"leakrun reads: {known}")
+    return UnknownFormatError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", f"leakrun reads: {known}")

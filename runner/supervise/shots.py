@@ -230,7 +230,7 @@ class Snapshots:
         return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
 
     def _may_yet_drop_user(self, series: Series, now: float) -> bool:
-        """Servers do so at their start, their workers right after the fork; who does in the middle of a snapshot is stuck in it."""
+        """Servers do so at their start, their workers right after the fork; who does amid a snapshot is stuck in it."""
         gate = series.trigger.gate
         if not gate.at_home or os.geteuid() != 0 or (series.member.pid == self.family.main_pid and not gate.may_leave):
             return False

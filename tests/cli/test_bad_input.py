@@ -110,3 +110,22 @@ def test_options_after_the_program_are_the_programs(tmp_path: Path) -> None:
     ran = leakrun("-q", "-p", "massif", "-o", tmp_path / "run", "echo", "-p", "--version", "--", "x")
     assert ran.stdout == "-p --version -- x\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def test_show_leaves_out_what_no_profiler_wrote_and_says_so(tmp_path: Path) -> None:
+    clean = GOLDEN / "lsan_report" / "clean" / "clean.out"
+    (tmp_path / "notes.txt").write_text("of another kind\n")
+    (tmp_path / "empty.heap").touch()
+    alone = leakrun("show", clean)
+    beside = leakrun("show", "-v", clean, tmp_path / "notes.txt")
+    assert beside.returncode == 0 and "notes.txt: not a file that leakrun can read" in " ".join(beside.stdout.split())
+    assert beside.stdout.split()[0] == alone.stdout.split()[0]
+    lost = leakrun("show", clean, tmp_path / "empty.heap")
+    assert lost.stdout.startswith("inconclusive") and "empty.heap: an empty file" in " ".join(lost.stdout.split())
+    nothing = leakrun("show", tmp_path / "empty.heap", tmp_path / "notes.txt")
+    assert nothing.returncode == 2 and "an empty file" in nothing.stderr
+    gate = leakrun("check", clean, tmp_path / "notes.txt")
+    assert gate.returncode == 2 and "not a file that leakrun can read" in gate.stderr

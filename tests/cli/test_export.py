@@ -110,6 +110,34 @@ def test_a_numbered_snapshot_is_that_one(runs_dir: Path, tmp_path: Path) -> None
     assert len(read_file(export(runs_dir, "heapprofile-old", "massif", tmp_path)).snapshots) > 3
 
 
+FORKS = """
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *kept[30];
+int main(void) {
+    if (fork() == 0) { for (int i = 0; i < 30; i++) kept[i] = malloc(3000); return 0; }
+    wait(NULL);
+    for (int i = 0; i < 10; i++) kept[i] = malloc(1000);
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_massif_of_several_processes_is_the_timeline_of_one(tmp_path: Path) -> None:
+    (tmp_path / "forks.c").write_text(FORKS)
+    subprocess.run(["gcc", "-g", "-o", tmp_path / "forks", tmp_path / "forks.c"], check=True, timeout=60)
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "forked", tmp_path / "forks").returncode == 0
+    main_pid, child = sorted(int(path.name.split(".")[1]) for path in (tmp_path / "forked" / "raw").glob("massif.*.out"))
+    for run, most in (("forked", 10 * 1000), (f"forked:{main_pid}", 10 * 1000), (f"forked:{child}", 30 * 3000)):
+        recording = read_file(export(tmp_path, run, "massif", tmp_path))
+        assert len(recording.snapshots) > 3
+        assert max(snapshot.totals[Metric.LIVE_BYTES] for snapshot in recording.snapshots) == most
+    folded = export(tmp_path, "forked", "folded", tmp_path).read_text().splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in folded) == 10 * 1000 + 30 * 3000
+
+
 def test_a_bare_file_is_enough(runs_dir: Path, tmp_path: Path) -> None:
     heap = sorted((runs_dir / "heapprofile-old" / "raw").glob("*.heap"))[-1]
     assert "growing_list 800000" in export(runs_dir, str(heap), "folded", tmp_path).read_text()
