@@ -85,7 +85,7 @@ class _Page:
 
     def _prose(self, text: str, indent: int, *codes: str) -> Iterator[str]:
         """A sentence, wrapped."""
-        for line in textwrap.wrap(plain(text), self._width - indent, break_long_words=True) or [""]:
+        for line in textwrap.wrap(plain(text), self._width - indent, break_on_hyphens=False) or [""]:
             yield " " * indent + self._style(line, *codes)
 
     def _head(self, answer: Answer) -> str:
