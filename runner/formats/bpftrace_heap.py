@@ -10,7 +10,7 @@
     {"type": "map", "data": {"@at": 12066202010370}}              nanoseconds on the monotonic clock; ends a snapshot
 
 Counts are cumulative since the start. Stacks' numbers are hashes of 64 bits, which bpftrace prints with a sign or without.
-The stacks are printed when one is new. The last line may be cut where bpftrace was killed: that is no loss.
+The stacks are printed when one is new. Where bpftrace was killed the last line is cut; the snapshots before it are whole.
 """
 
 import json
@@ -58,13 +58,15 @@ class _Reader:
         self.untracked = self.lost = self.damaged = 0
         self.map_keys = 0
         self.attached = False
+        self.cut = False
 
     def read(self, stream: BinaryIO) -> Recording:
         for line in stream:
             if not line.strip():
                 continue
             if not line.endswith(b"\n"):
-                break  # bpftrace was killed as it wrote it; the snapshots before it are whole
+                self.cut = True
+                break
             try:
                 said = json.loads(line)
                 self._hear(said["type"], said["data"])
@@ -175,6 +177,8 @@ class _Reader:
             )
         if self.lost:
             self._flaw(f"bpftrace lost {self.lost} of its own messages: take snapshots more seldom")
+        if self.cut:
+            self._flaw("ends in the middle of a line: bpftrace was killed, or the disk was full; what came before counts")
         if self.damaged:
             self._flaw(f"{self.damaged} of its lines can't be read")
 
