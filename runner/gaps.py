@@ -25,9 +25,10 @@ def unrecorded(
 ) -> dict[str, tuple[str, ...]]:
     """The processes that left no recording: those that ran for a notable part of the run as doubts, the others as a limit.
 
-    A shell's subshells and short commands end by _exit() and leave nothing; what they had is gone with them.
+    A shell's subshells and short commands end by _exit() and leave nothing; what they had is gone with them. Where no process
+    left one, why_unmeasured() says why.
     """
-    wanted, tool = children or manifest.get("children") or "all", manifest.get("loaded") or manifest.get("backend")
+    wanted, tool = children or manifest.get("children") or "all", manifest.get("loaded")
     recorded = {each.pid for each in recordings} | tools
     blind = {each.pid for each in recordings if not _has_figures(each)} if manifest.get("loaded") else set()
     heard = [each for each in outcome.processes if is_wanted(each.pid, each.name, outcome, wanted)]
@@ -36,10 +37,10 @@ def unrecorded(
         for each in heard
         if each.pid not in recorded or (each.pid in blind and not each.loaded and _lived(each, outcome) >= SURELY_SEEN)
     ]
-    long = [each for each in silent if _lived(each, outcome) >= NOTABLE * outcome.seconds]
+    long = [each for each in silent if _lived(each, outcome) >= NOTABLE * outcome.seconds] if recordings else []
     doubts = [
         f"process {each.pid} ({each.name}) left no recording that is surely its own"
-        if each.loaded
+        if each.loaded or not tool
         else f"process {each.pid} ({each.name}) ran without {tool}: it may be static, setuid, or started with a clean environment"
         for each in long[:MOST_NAMED]
     ]
@@ -47,8 +48,10 @@ def unrecorded(
         doubts.append(f"no process was called {wanted!r}: leave --children out, or name one of those in the manifest")
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
-    brief = len(silent) - len(long)
-    limits = [*manifest["tool"].get("limits", ()), *([f"{brief} processes that ran briefly left no recording"] if brief else [])]
+    limits = list(manifest["tool"].get("limits", ()))
+    brief = len(silent) - len(long) if recordings else 0
+    if brief:
+        limits.append(f"{brief} process{'' if brief == 1 else 'es'} that ran briefly left no recording")
     missed = [event.text for event in outcome.timeline if event.kind is EventKind.MISS]
     if missed:
         limits.append(f"{len(missed)} snapshot{'' if len(missed) == 1 else 's'} came to nothing; the last: {missed[-1]}")
@@ -75,22 +78,24 @@ def finished(outcome: Outcome) -> bool:
     return outcome.signum not in CRASHES
 
 
-def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording]) -> str:
-    """Why nothing at all was measured, with the way out; empty where something was."""
+def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording], *, ended: bool = False) -> str:
+    """Why nothing at all was measured, with the way out; empty where something was.
+
+    `ended`: the run has, though its manifest does not say so yet, nor how its program ended.
+    """
     measured = {each.pid for each in recordings if each.snapshots or each.losses or each.defects or each.complete}
     killed = outcome.signum == signal.SIGKILL
     if measured and (outcome.pid in measured or not killed):  # a shell may leave nothing, and its child be what matters
         return ""
     backend, loaded = manifest.get("backend"), manifest.get("loaded")
-    if (
-        manifest["state"] in ("starting", "running", "stopping")
-        and outcome.code is outcome.signum is None
-        and not outcome.detached
-    ):
+    open_ended = outcome.code is outcome.signum is None and not outcome.detached
+    if open_ended and not ended and manifest["state"] in ("starting", "running", "stopping"):
         return f"the run is in progress, and {backend} has written nothing yet: look again later, or take a snapshot"
     if outcome.out_of_memory:
         why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
         return f"{why}: give it more, or take snapshots with --every"
+    if open_ended and not finished(outcome):
+        return f"leakrun was killed, and {backend} had written nothing until then: take snapshots with --every"
     if outcome.signum and outcome.signum in CRASHES:
         advice = "stop the program with SIGTERM" if killed else "mend the crash"
         return f"{signal_name(outcome.signum)} left {backend} no time to write: {advice}, or take snapshots with --every"

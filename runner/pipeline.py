@@ -210,7 +210,7 @@ def finish(run: RunDirectory) -> "Answer":
     from runner import reading
 
     with supervise.deaf():
-        answer = reading.conclude_run(run, keep_names=True)
+        answer = reading.conclude_run(run, ended=True)
         shutil.rmtree(run.requests, ignore_errors=True)
         manifest = run.read_manifest()
         run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})

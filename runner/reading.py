@@ -110,20 +110,20 @@ def conclude_run(
     warmup: float | None = None,
     children: str | None = None,
     search: Sequence[Path] = (),
-    keep_names: bool = False,
+    ended: bool = False,
     leave_out: LeaveOut | None = None,
 ) -> Answer:
-    """What a run says. `keep_names` writes symbols.json, as is due when the run has just ended."""
+    """What a run says. `ended`: it has just done so, and symbols.json, which is due then, is written."""
     manifest = run.read_manifest()
     outcome = _outcome(manifest)
     chosen, recordings, names = _read_run(run, outcome, search)
-    if keep_names and names.modules:
+    if ended and names.modules:
         save_names(names, run.symbols)
     heard = _heard(recordings, outcome, manifest, children)
     if leave_out is not None:
         for recording in heard:
             leave_out(recording)
-    unmeasured = gaps.why_unmeasured(manifest, outcome, recordings)
+    unmeasured = gaps.why_unmeasured(manifest, outcome, recordings, ended=ended)
     scope = analysis.Scope(
         sees=backends.get(chosen.backend).sees,
         wrappers=chosen.wrappers,

@@ -121,7 +121,7 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
 
 def _of_the_run(recordings: Sequence[Recording], scope: Scope) -> Iterator[str]:
     """What is wrong with the evidence as a whole."""
-    if not recordings:
+    if not recordings and not scope.reasons:
         yield "nothing was recorded: see what the tool said, and run it again"
     if not scope.finished:
         yield "the program was not seen to its end: let it end, or stop it with SIGTERM"

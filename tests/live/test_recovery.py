@@ -89,6 +89,18 @@ def test_finish_leaves_the_program_alone(start: Any, server: Path) -> None:
     assert answer(run.directory)["run"]["snapshots"] >= 3
 
 
+def test_where_nothing_was_written_it_is_no_run_in_progress(start: Any, server: Path) -> None:
+    run = start("-p", "massif", "--every", "1h", server)
+    run.wait_for_line("up")
+    run.kill()
+    done = leakrun("recover", run.directory, "--finish")
+    assert done.returncode == 3
+    for said in (done.stderr, leakrun("show", run.directory).stdout):
+        assert "leakrun was killed, and massif had written nothing" in " ".join(said.split())
+        assert "in progress" not in said
+    os.kill(run.target, signal.SIGKILL)
+
+
 def test_what_a_dead_program_left_is_made_an_answer_of(start: Any, server: Path) -> None:
     run = start("-p", "heapprofile", *OFTEN, server)
     run.wait_for_line("up")
