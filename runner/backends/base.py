@@ -26,7 +26,6 @@ class Backend(ABC):
     sites: ClassVar[bool] = True  # it names code; else only the kind of memory
     clocked: ClassVar[bool] = False  # it tells growth by the wall clock alone: nothing of a program that ends at once
     attaches: ClassVar[bool] = False
-    triggers: ClassVar[bool] = True  # snapshots are taken while the program runs; else it writes all that happens, or the end
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
     Options: ClassVar[type[ToolOptions]]
 

@@ -58,7 +58,6 @@ class Bpf(Backend):
     slowdown = 20.0
     accounts = False  # stacks end where code has no frame pointers
     attaches = True
-    triggers = False  # bpftrace prints by its own clock
     Options: ClassVar[type[ToolOptions]] = BpfOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -24,7 +24,6 @@ class Dhat(_valgrind.ValgrindBackend):
     name = "dhat"
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees: ClassVar[frozenset[FindingKind]] = frozenset()  # two moments tell no growth, and it follows no pointers
-    triggers = False
     cost = "10 to 60 times slower"
     Options: ClassVar[type[ToolOptions]] = DhatOptions
 

@@ -55,7 +55,6 @@ class Heapcheck(Backend):
     name = "heapcheck"
     measures = frozenset({Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS})
     sees = frozenset({FindingKind.LOST})
-    triggers = False
     marks = (MARK,)
     cost = "2 to 10 times slower; 10 us for each malloc"
     slowdown = 4.0

@@ -59,7 +59,6 @@ class Heaptrack(Backend):
         {Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS, Metric.RSS_BYTES}
     )
     sees = frozenset({FindingKind.GROWING})
-    triggers = False  # the record has every event
     attaches = True
     cost = "0.2 to 1 us for each malloc and free; about 20 bytes on the disk for each"
     slowdown = 4.0

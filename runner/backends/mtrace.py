@@ -33,7 +33,6 @@ class Mtrace(Backend):
     name = "mtrace"
     measures = frozenset({Metric.LIVE_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BYTES, Metric.ALLOCATED_BLOCKS})
     sees = frozenset({FindingKind.GROWING})
-    triggers = False  # the log has every event
     cost = "1.2 to 6 times slower, and a line of log for each malloc and free"
     slowdown = 3.0
     accounts = False  # the log has one frame of each call
