@@ -88,6 +88,7 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self._name = name
         self.recording = Recording("lsan")
+        self._looked = False  # for leaks, or it is said why not
         self._open = False  # a report has begun, and its end was not seen
         self._close: Callable[[int], None] | None = None  # what becomes of the stack whose frames are being read
         self._frames: list[Frame] = []
@@ -104,6 +105,7 @@ class _Reader:
             if self._frames or (not line and self._defect is None):  # a leak may have no stack (malloc_context_size=0)
                 self._end_stack()
         if found := _LEAKS.match(line):
+            self._looked = True
             self._begin(found[1])
         elif leak := _LEAK.match(line):
             self._begin_leak(leak)
@@ -120,6 +122,7 @@ class _Reader:
         elif line.startswith(_SHADOW):
             self._open = line.startswith(_SHADOW[0])
         elif checked := _CHECKED.match(line):
+            self._looked = True
             if checked[2]:
                 self.recording.flaws.append(f"{FATAL}: {_text(checked[2])}")
         elif self._defect is not None and _ANOTHER_STACK.match(line):
@@ -137,6 +140,8 @@ class _Reader:
             self._end_stack()
         if self._open:
             recording.flaws.append(f"{self._name}: it is cut: the sanitizer had more to say")
+        if recording.defects and not self._looked:
+            recording.flaws.append("the program was stopped for its errors before leaks were looked for: mend them first")
         _give_indirect_to_its_head(recording)
         if not recording.mappings:
             self._count_from_objects()
