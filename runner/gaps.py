@@ -46,6 +46,8 @@ def unrecorded(
     ]
     if wanted not in ("all", "none") and not any(each.name == wanted for each in outcome.processes):
         doubts.append(f"no process was called {wanted!r}: leave --children out, or name one of those in the manifest")
+    if outcome.load_failure:
+        doubts.append(f"the program had less to do than it was meant to: {outcome.load_failure}")
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
     limits = list(manifest["tool"].get("limits", ()))

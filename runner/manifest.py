@@ -110,6 +110,7 @@ def manifest_of(
         "started_at": outcome.started_at,
         "seconds": outcome.seconds,
         "ready": outcome.ready,
+        "load_failure": outcome.load_failure,
         "exit": {
             "code": outcome.code,
             "signal": outcome.signum,
@@ -163,6 +164,7 @@ def outcome_of(manifest: Manifest) -> Outcome:
             by_tool=bool(manifest["exit"].get("by_tool")),
             out_of_memory=str(manifest["exit"].get("out_of_memory") or ""),
             ready=manifest.get("ready"),
+            load_failure=str(manifest.get("load_failure") or ""),
             detached=bool(manifest["exit"].get("detached")),
             user_seconds=float(manifest["usage"]["user_seconds"]),
             system_seconds=float(manifest["usage"]["system_seconds"]),

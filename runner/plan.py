@@ -309,7 +309,7 @@ class Outcome:
     detached: bool = False
     out_of_memory: str = ""  # the kernel killed the main process for want of memory: which limit that was
     ready: float | None = None  # seconds since the start when it counted as up (--ready)
-    load_failure: str = ""  # how the load (--load) failed, where it did
+    load_failure: str = ""  # how the load (--load) failed, or why the program never counted as up, where so
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
 
     @property

@@ -58,7 +58,7 @@ def _refuses(address: tuple[str, int]) -> str:
 class Workload:
     """Asks whether the program is up, runs the load then, and says when there is reason to stop.
 
-    failure    how the load failed; empty where it did not
+    failure    how the load failed, or why it was never run; empty where it went well
     ready_at   seconds since the start when it was found up; None while it was not
     """
 
@@ -68,6 +68,7 @@ class Workload:
         self._work, self._raw, self._timeline = work, raw, timeline
         self._asking: Helper | None = None
         self._load: int | None = None  # the pid of the load
+        self._waiting = work is not None  # for the program to be up
         self._due = 0.0 if work is not None else float("inf")
         self._kill_at = float("inf")
         self._why = "it does not answer"
@@ -110,7 +111,8 @@ class Workload:
             self._begin(work, now)
         elif now > LATEST:
             self._due = float("inf")
-            self._note(f"the program was not up within {LATEST:g} s (--ready {work.ready}): {self._why}")
+            self._waiting = False
+            self._fail(f"the program was not up within {LATEST:g} s (--ready {work.ready}): {self._why}")
             self._reason = "ready"
 
     def _is_up(self, ready: str, now: float) -> bool:
@@ -128,6 +130,7 @@ class Workload:
         return not self._why
 
     def _begin(self, work: Work, now: float) -> None:
+        self._waiting = False
         self._due = float("inf")
         self.ready_at = round(now, 3) if work.ready is not None else None
         if work.ready is not None:
@@ -172,6 +175,13 @@ class Workload:
                 os.killpg(self._load, signum)
             except ProcessLookupError:
                 return
+
+    def close(self) -> None:
+        """The run is over: say so where it was before the program was up."""
+        if self._waiting and self._work is not None:
+            load = ", and the load was not run" if self._work.load is not None else ""
+            ready = f" (--ready {self._work.ready})" if self._work.ready is not None else ""
+            self._fail(f"the run ended before the program was up{ready}{load}")
 
     def kill(self) -> None:
         """Nothing of ours is to be left, whatever happened."""

@@ -1,6 +1,7 @@
 """--ready and --load: what is run against the program once it is up, and how it ends the run."""
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,16 @@ def test_a_load_that_fails_is_said(start: Any, leaky: Path, port: int, client: s
     run = start("-p", "heapprofile", "--every", "1h", "--ready", f"tcp:{port}", "--load", load, leaky, port)
     assert run.process.wait() == 0
     assert run.process.stderr is not None and "the load failed with 7: load.log" in run.process.stderr.read()
+
+
+def test_without_its_load_no_program_is_clean(tmp_path: Path) -> None:
+    (tmp_path / "brief.c").write_text("int main(void) { return 0; }\n")
+    subprocess.run(["gcc", "-o", tmp_path / "brief", tmp_path / "brief.c"], check=True, timeout=60)
+    ready = ("--ready", f"test -e {tmp_path}/up", "--load", "true")
+    done = leakrun("-p", "memcheck", *ready, "-o", tmp_path / "run", tmp_path / "brief")
+    assert done.returncode == 0 and "ended before the program was up" in done.stderr
+    said = answer(tmp_path / "run")
+    assert said["verdict"] == "inconclusive" and "the load was not run" in said["reasons"][0]
 
 
 def test_a_port_that_answers_already_is_another_programs(leaky: Path, port: int, tmp_path: Path) -> None:
