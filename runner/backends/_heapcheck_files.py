@@ -30,6 +30,13 @@ def read(out: Path, mode: str, outcome: Outcome) -> list[Recording]:
     recordings = [_read(pid, leaks[pid], exits.get(pid), mode) for pid in pids]
     if outcome.pid not in pids:
         recordings.insert(0, _unchecked(outcome))
+    elif outcome.signum is not None and not leaks[outcome.pid]:
+        # The dump is made before the check is over.
+        ended = signal.Signals(outcome.signum).name
+        recordings[0].flaws.append(
+            f"{ended} ended the program before the check was over: run it again, or use --profile memcheck"
+        )
+        recordings[0].complete = False
     recordings[0].limits += _unseen_children(outcome, {*pids, *_clones(outcome, exits)})
     if ended_by_checker(out, outcome):
         recordings[0].limits.append(

@@ -85,7 +85,8 @@ class Heapcheck(Backend):
         env: dict[str, str | None] = dict(profile.env)
         if not options.given().keys() & REPORT:
             env.setdefault("PERFTOOLS_VERBOSE", "-4")  # its report is read from the file, and stderr is the program's
-        env.setdefault("PPROF_PATH", "/dev/null")  # names are found by leakrun: it need not wait for pprof
+        # Names are found by leakrun. Where there is a file, the checker starts it, and dies by SIGPIPE when that ends too early.
+        env.setdefault("PPROF_PATH", "/nonexistent")
         env |= {
             "HEAPCHECK": options.mode,
             "HEAP_CHECK_DUMP_DIRECTORY": str(out),

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from runner.backends import _heapcheck_files
 from runner.backends.heapprofile import find_library
+from runner.plan import Outcome
 from tests.examples_truth import Example, all_examples, build
 from tests.leakrun_command import answer, leakrun
 
@@ -112,6 +114,16 @@ def test_draconian_on_what_is_only_held_is_neither_clean_nor_leaking(program: Pa
     leakrun("-p", "heapcheck-draconian", "-o", tmp_path / "run", program)
     said = answer(tmp_path / "run")
     assert said["verdict"] == "inconclusive" and "draconian" in said["reasons"][0]
+
+
+def test_a_check_that_a_signal_ended_in_its_middle_is_no_check(program: Path, tmp_path: Path) -> None:
+    """The dump at the end is there before the check is over."""
+    leakrun("-p", "heapcheck", "-o", tmp_path / "run", program)
+    pid = answer(tmp_path / "run")["run"]["processes"][0]["pid"]
+    (whole,) = _heapcheck_files.read(tmp_path / "run" / "raw", "normal", Outcome(pid=pid, code=0))
+    (broken_off,) = _heapcheck_files.read(tmp_path / "run" / "raw", "normal", Outcome(pid=pid, signum=13))
+    assert whole.complete and not whole.flaws
+    assert not broken_off.complete and "SIGPIPE ended the program before the check was over" in broken_off.flaws[0]
 
 
 def test_the_checkers_exit_code_is_not_the_programs(program: Path, tmp_path: Path) -> None:
