@@ -128,10 +128,17 @@ def hunted(run: RunDirectory, manifest: Manifest, witnesses: Sequence[Witness]) 
         "steps": manifest["steps"],
         "skipped": manifest["skipped"],
     }
-    agreed.answer.doubts += [Doubt(text) for text in manifest["left"]]
-    if agreed.answer.verdict is Verdict.INCONCLUSIVE:
-        agreed.answer.reasons += manifest["left"]
+    _doubt(agreed.answer, manifest["left"])
     return agreed
+
+
+def _doubt(answer: Answer, left: Sequence[str]) -> None:
+    """What was left undone: with it nothing is clean."""
+    answer.doubts += [Doubt(text) for text in left]
+    if left and answer.verdict is Verdict.CLEAN:
+        answer.verdict, answer.reasons = Verdict.INCONCLUSIVE, []
+    if answer.verdict is Verdict.INCONCLUSIVE:
+        answer.reasons += left
 
 
 def is_short(manifest: Manifest) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from runner import answers, pipeline, supervise
@@ -48,7 +49,7 @@ class Hunted:
 def hunt(wanted: Hunt, say: Say, progress: Progress | None = None) -> Hunted:
     """Run the program under one tool after another until the answer is sure, or the budget spent.
 
-    Raises LeakrunError where the program can't be started; then no directory is left behind.
+    Raises LeakrunError where the program can't be started, KeyboardInterrupt where it was not yet: no directory is left then.
     """
     run = RunDirectory.create(wanted.output, wanted.runs_dir, "hunt", wanted.argv[0], parts=("steps",))
     course = _Course(wanted, run, say, progress)
@@ -56,14 +57,13 @@ def hunt(wanted: Hunt, say: Say, progress: Progress | None = None) -> Hunted:
         course.prepare()
         with _interruptible():
             course.follow()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LeakrunError) as error:
+        if course.plain is None:
+            shutil.rmtree(run.path)
+        if course.plain is None or isinstance(error, LeakrunError):
+            raise
         course.interrupted = True
         course.leave("the hunt was interrupted")
-    except LeakrunError:
-        if not course.journal.steps:
-            shutil.rmtree(run.path)
-            raise
-        raise
     return course.end()
 
 
@@ -234,14 +234,12 @@ class _Course:
         assert self.plain is not None
         return outcome.signum is not None and outcome.stopped_by is None and self.plain.signum != outcome.signum
 
-    def record(self, candidate: Candidate, path: "os.PathLike[str]", duration: float) -> tuple[RunDirectory, Outcome]:
+    def record(self, candidate: Candidate, path: Path, duration: float) -> tuple[RunDirectory, Outcome]:
         """One run. What the last one listened on may be taken for a moment longer."""
-        from pathlib import Path
-
         deadline = time.monotonic() + _PORT_PATIENCE
         while True:
             try:
-                return pipeline.record(self.wanted.request(candidate.profile, Path(path), duration), self.progress)
+                return pipeline.record(self.wanted.request(candidate.profile, path, duration), self.progress)
             except LeakrunError as error:
                 busy = error.kind is ErrorKind.USAGE and "answers already" in error.message
                 if self.plain is None or not busy or time.monotonic() > deadline:

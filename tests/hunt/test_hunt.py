@@ -12,6 +12,13 @@ from typing import Any
 
 import pytest
 
+from runner import answers
+from runner.analysis.witnesses import Witness
+from runner.hunt import course
+from runner.hunt.request import Hunt
+from runner.kinds import FindingKind
+from runner.model import Answer, Verdict
+from runner.rundir import RunDirectory
 from tests.examples_truth import all_examples, build
 from tests.leakrun_command import COMMAND, answer, leakrun
 
@@ -19,6 +26,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed"),
 ]
+CLEAN_WITNESS = Witness("all", frozenset(FindingKind), Answer(Verdict.CLEAN, ["nothing grows"]))
 EXAMPLES = {example.name: example for example in all_examples()}
 
 SERVER = r"""
@@ -220,6 +228,24 @@ def test_a_hunt_that_is_ended_says_what_it_knows(tmp_path: Path, how: str) -> No
     assert json.loads((tmp_path / "hunt" / "manifest.json").read_text())["state"] == "complete"
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), 0.2)
+
+
+def test_ctrl_c_before_the_first_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course, "candidates", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        course.hunt(Hunt(("true",), tmp_path, output=tmp_path / "hunt"), say=lambda _: None)
+    assert not (tmp_path / "hunt").exists()
+
+
+def test_with_something_left_undone_nothing_is_clean(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run = RunDirectory(short[0] / "hunt")
+    manifest = {**run.read_manifest(), "left": ["the hunt was interrupted"]}
+    assert answers.hunted(run, {**manifest, "left": []}, [CLEAN_WITNESS]).answer.verdict is Verdict.CLEAN
+    doubtful = answers.hunted(run, manifest, [CLEAN_WITNESS]).answer
+    assert doubtful.verdict is Verdict.INCONCLUSIVE and doubtful.reasons == ["the hunt was interrupted"]
 
 
 def test_several_runs_of_one_program_are_one_answer(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
