@@ -76,7 +76,7 @@ def write(
 
 def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
     """What makes one run of the page: a run, or the files of one series; a run that is named twice is one."""
-    files = [each for each in references if _is_file(each.what)]
+    files = [each for each in references if reading.is_file(each.what)]
     series = {
         id(files[number]): at for at, group in enumerate(formats.grouped([Path(each.what) for each in files])) for number in group
     }
@@ -84,13 +84,6 @@ def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
     for each in references:
         groups.setdefault(series.get(id(each), each.what), []).append(each)
     return list(groups.values())
-
-
-def _is_file(what: str) -> bool:
-    try:
-        return Path(what).is_file()
-    except OSError:
-        return False
 
 
 def _words(group: Sequence[Reference]) -> list[str]:
