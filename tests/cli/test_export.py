@@ -110,6 +110,14 @@ def test_a_numbered_snapshot_is_that_one(runs_dir: Path, tmp_path: Path) -> None
     assert len(read_file(export(runs_dir, "heapprofile-old", "massif", tmp_path)).snapshots) > 3
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_snapshot_that_holds_nothing_is_written_empty(runs_dir: Path, tmp_path: Path, format_: str) -> None:
+    massif = Path(__file__).parent.parent / "golden" / "massif" / "c" / "massif.out"
+    export(runs_dir, f"{massif}@0", format_, tmp_path)
+    drawn = leakrun("report", f"{massif}@0", "-f", "text")
+    assert drawn.returncode == 0 and drawn.stdout.startswith("Total: 0 B")
+
+
 FORKS = """
 #include <stdlib.h>
 #include <sys/wait.h>

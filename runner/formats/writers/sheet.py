@@ -67,10 +67,10 @@ class Sheet:
 
 
 def sheet_of_snapshot(name: str, recording: Recording, number: int) -> Sheet:
-    """The snapshot of that number. Its columns must not be empty."""
+    """The snapshot of that number. It must have stacks, or hold nothing."""
     snapshot = recording.snapshots[number]
     table = _copy(recording.table)
-    metrics = tuple(metric for metric in LISTED if metric in snapshot.columns)
+    metrics = tuple(metric for metric in LISTED if metric in snapshot.columns or snapshot.totals.get(metric) == 0)
     by_stack: dict[int, list[int]] = {}
     for place, metric in enumerate(metrics):
         for stack_id, amount in _whole(snapshot, metric, table):
@@ -89,7 +89,7 @@ def sheet_of_snapshot(name: str, recording: Recording, number: int) -> Sheet:
 
 def _whole(snapshot: Snapshot, metric: Metric, table: StackTable) -> Iterator[tuple[int, int]]:
     """The amounts by stack, and as one more stack what only the totals hold."""
-    column: Column = snapshot.columns[metric]
+    column = snapshot.columns.get(metric, Column())
     yield from column.items()
     rest = snapshot.totals.get(metric, 0) - sum(column.amounts)
     if rest > 0:
