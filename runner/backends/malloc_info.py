@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -62,21 +63,9 @@ class MallocInfo(Backend):
                 f"{target.argv[0]} is not linked with glibc's shared library, whose malloc_info() is to be called",
                 "use --profile pmap, or bpf",
             )
-        file = str(out / "malloc_info.{pid}.{n}.xml")
-        command = ["timeout", "--foreground", "-s", "INT", f"{LONGEST:g}", str(tool.path), "-nx", "-batch"]
-        command += [word for each in _gdb.SETTINGS for word in ("-iex", f"set {each}")]
-        command += ["-ex", "python PID = {pid}", "-ex", f"python OUT = {file!r}", "-x", str(SCRIPT)]
         snapshots = profile.snapshots
-        ask = Trigger(
-            name="malloc_info",
-            action=RunCommand(tuple(command), timeout=LONGEST + LAST_RITES),
-            gate=Gate(mapped="libc"),
-            proof=Proof("malloc_info.{pid}.{n}.xml", marker=b"</malloc>", settle=0.0),
-            every=snapshots.every,
-            adaptive=snapshots.adaptive,
-            rss_step=snapshots.rss_step,
-            before_stop=snapshots.at_exit,
-            retries=5,
+        ask = question(out)._replace(
+            every=snapshots.every, adaptive=snapshots.adaptive, rss_step=snapshots.rss_step, before_stop=snapshots.at_exit
         )
         return LaunchPlan(
             argv=target.argv,
@@ -91,19 +80,40 @@ class MallocInfo(Backend):
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The files of each process in the order of time."""
-        from runner.formats import malloc_info
-
-        files: dict[int, list[tuple[float, Path]]] = defaultdict(list)
-        for path in out.glob("malloc_info.*.xml"):
-            named = NAME.fullmatch(path.name)
-            if named:
-                files[int(named[1])].append((outcome.files.get(path.name, 0.0), path))
         recordings = []
-        for pid, found in sorted(files.items(), key=lambda item: (item[0] != outcome.pid, item[0])):
-            recording = malloc_info.read_series((path, time) for time, path in sorted(found))
-            recording.pid = pid
+        for recording in series(out, outcome):
             live = [snapshot.totals[Metric.LIVE_BYTES] for snapshot in recording.snapshots]
             if live and live[-1] - live[0] >= WORTH_A_WORD:
                 recording.limits.append(NEXT)
             recordings.append(recording)
         return recordings
+
+
+def question(out: Path) -> Trigger:
+    """Has gdb ask a process's malloc, when it is told when: for other backends too."""
+    file = str(out / "malloc_info.{pid}.{n}.xml")
+    command = ["timeout", "--foreground", "-s", "INT", f"{LONGEST:g}", "gdb", "-nx", "-batch"]
+    command += [word for each in _gdb.SETTINGS for word in ("-iex", f"set {each}")]
+    command += ["-ex", "python PID = {pid}", "-ex", f"python OUT = {file!r}", "-x", str(SCRIPT)]
+    return Trigger(
+        name="malloc_info",
+        action=RunCommand(tuple(command), timeout=LONGEST + LAST_RITES),
+        gate=Gate(mapped="libc"),
+        proof=Proof("malloc_info.{pid}.{n}.xml", marker=b"</malloc>", settle=0.0),
+        retries=5,
+    )
+
+
+def series(out: Path, outcome: Outcome) -> "Iterator[Recording]":
+    """What malloc said over time in each process, the main process first."""
+    from runner.formats import malloc_info
+
+    files: dict[int, list[tuple[float, Path]]] = defaultdict(list)
+    for path in out.glob("malloc_info.*.xml"):
+        named = NAME.fullmatch(path.name)
+        if named:
+            files[int(named[1])].append((outcome.files.get(path.name, 0.0), path))
+    for pid, found in sorted(files.items(), key=lambda item: (item[0] != outcome.pid, item[0])):
+        recording = malloc_info.read_series((path, time) for time, path in sorted(found))
+        recording.pid = pid
+        yield recording

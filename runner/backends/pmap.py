@@ -3,17 +3,20 @@
 import json
 import platform
 import re
+import shutil
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from runner.backends import malloc_info
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import smaps
 from runner.model import FindingKind, Frame, Metric, Recording, StackSample
 from runner.plan import CopyFile, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
-from runner.profile import Profile
+from runner.profile import Duration, Profile
 
 SMAPS = re.compile(r"smaps\.(\d+)\.(\d+)$")
 SHARE = 0.01  # of one core: reading smaps holds the process's page tables
@@ -42,7 +45,12 @@ THREADS = "threads that never end, or are never joined: massif-pages names who c
 
 
 class PmapOptions(ToolOptions):
-    """None: the kernel has no settings for it."""
+    """The kernel has no settings for it.
+
+    malloc_info  ask glibc's malloc too, so often, how much of the heap is free and kept; gdb stops the process for 0.2 s then
+    """
+
+    malloc_info: Duration | None = None
 
 
 class Pmap(Backend):
@@ -59,7 +67,10 @@ class Pmap(Backend):
     Options: ClassVar[type[ToolOptions]] = PmapOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:
-        """The kernel shows smaps, or it was built without."""
+        """The kernel shows smaps, or it was built without; gdb where malloc is to be asked."""
+        assert isinstance(options, PmapOptions)
+        if options.malloc_info is not None and shutil.which("gdb") is None:
+            return ToolStatus("gdb (for malloc_info)", None, install=malloc_info.INSTALL)
         path = Path("/proc/self/smaps")
         numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", platform.release())
         version = tuple(int(part) for part in numbers.groups(default="0")) if numbers else ()
@@ -77,7 +88,10 @@ class Pmap(Backend):
             raise LeakrunError(
                 ErrorKind.USAGE, f"pmap has no command line for {profile.args[0]!r}", "leave out `args` and --tool-arg"
             )
-        snapshots = profile.snapshots
+        snapshots, options = profile.snapshots, profile.options
+        assert isinstance(options, PmapOptions)
+        asked = options.malloc_info
+        ask = () if asked is None else (malloc_info.question(out)._replace(every=asked, on_request=False),)
         copy = Trigger(
             name="smaps",
             action=CopyFile("/proc/{pid}/smaps", "smaps.{pid}.{n}", ("/proc/{pid}/task/*/comm", "/proc/{pid}/task/*/syscall")),
@@ -93,10 +107,10 @@ class Pmap(Backend):
             argv=target.argv,
             env=dict(profile.env),
             cwd=target.cwd,
-            triggers=(copy, _look_at_stack(out)),
+            triggers=(copy, _look_at_stack(out), *ask),
             stop=profile.stop_plan(),
             outputs=("smaps.*",),
-            litter=("stack.*.deepest",),
+            litter=("stack.*.deepest", "malloc_info.*.part"),
             sample_every=SAMPLES,
             pid=target.pid,
         )
@@ -108,14 +122,24 @@ class Pmap(Backend):
             named = SMAPS.match(path.name)
             if named:
                 files[int(named[1])].append((path, outcome.files.get(path.name, 0.0)))
+        asked = {each.pid: each for each in malloc_info.series(out, outcome)}
         recordings = []
         for pid, copies in sorted(files.items(), key=lambda item: (item[0] != outcome.pid, item[0])):
             recording = smaps.read_series(sorted(copies, key=lambda each: (each[1] or 0.0, each[0])))
             recording.pid = pid
             _add_stack_samples(recording, out, outcome)
             recording.limits += _what_next(recording)
+            if pid in asked:
+                _add_what_malloc_says(recording, asked[pid])
             recordings.append(recording)
         return recordings
+
+
+def _add_what_malloc_says(recording: Recording, asked: Recording) -> None:
+    """What is free and kept, as remarks; why malloc could not be asked, as limits."""
+    ids = asked.table.merged_into(recording.table)
+    recording.remarks += [replace(remark, stack_id=ids[remark.stack_id]) for remark in asked.remarks]
+    recording.limits += asked.flaws
 
 
 def _look_at_stack(out: Path) -> Trigger:

@@ -41,12 +41,14 @@ pytestmark = [
 ]
 
 
-def attached(program: Path, run: Path, *words: str, every: str = "300ms", duration: str = "5s") -> dict[str, Any]:
+def attached(
+    program: Path, run: Path, *words: str, every: str = "300ms", duration: str = "5s", profile: tuple[str, ...] = ("malloc-info",)
+) -> dict[str, Any]:
     """The answer of a run that was attached to the program; it lived on."""
     with subprocess.Popen([program, *words], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "up\n"
-            done = leakrun("attach", process.pid, "-p", "malloc-info", "--every", every, "--for", duration, "-o", run)
+            done = leakrun("attach", process.pid, "-p", *profile, "--every", every, "--for", duration, "-o", run)
             assert done.returncode == 0, done.stderr
             assert process.poll() is None
         finally:
@@ -59,6 +61,15 @@ def test_free_but_kept_is_told_from_in_use(how: str, kinds: set[str], compiled: 
     said = attached(compiled("fragmented", FRAGMENTED.read_text()), tmp_path / "run", how)
     assert said["findings"] == []
     assert {note["kind"] for note in said["notes"]} & {"fragmentation", "retained"} == kinds
+
+
+def test_another_profile_can_have_malloc_asked_too(compiled: Callable[..., Path], tmp_path: Path) -> None:
+    program = compiled("fragmented", FRAGMENTED.read_text())
+    said = attached(program, tmp_path / "run", "kept", profile=("pmap", "--set", "malloc_info=1s"))
+    assert said["findings"] == []
+    (note,) = (note for note in said["notes"] if note["kind"] == "retained" and "at the top of the heaps" in note["text"])
+    assert "no leak" in note["text"]
+    assert sorted((tmp_path / "run" / "raw").glob("smaps.*"))
 
 
 def test_growth_of_what_is_in_use_is_growing_and_names_what_to_run_next(server: Path, tmp_path: Path) -> None:
