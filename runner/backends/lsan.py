@@ -4,9 +4,12 @@ GCC's liblsan is preloaded, or the program was built with a sanitizer. By itself
 when nothing is lost, and changes the exit code. A shim of leakrun's own has it look at other moments too, and note that it did.
 """
 
+import itertools
 import os
 import re
 import signal as signals
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -24,6 +27,8 @@ INSTALL = "apt-get install libgcc-12-dev gcc  (dnf install liblsan gcc, pacman -
 SHIM = Path(__file__).with_name("_lsan_shim.c")
 LIBRARIES = ("liblsan.so*", "libasan.so*")  # the latter is larger, slower, and checks more
 SANITIZER = re.compile(r"lib(?:clang_rt\.)?[al]san[\w.-]*\.so")
+SELF_TEST = ("/bin/sh", "-c", "trap : TERM; exit 0")  # sets a handler: GCC 12's liblsan by itself dies of that
+SELF_TEST_SECONDS = 10.0
 MARK = b"__lsan_do_recoverable_leak_check"  # in a program that it is linked into
 
 
@@ -67,13 +72,16 @@ class Lsan(Backend):
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find liblsan or libasan: where the profile says, by ldconfig, or in the known directories; and build the shim."""
         assert isinstance(options, LsanOptions)
-        library = Path(options.library) if options.library else find_library()
-        if library is None or not library.is_file():
-            return ToolStatus(f"liblsan ({options.library})" if options.library else "liblsan", None, install=INSTALL)
+        if options.library and not Path(options.library).is_file():
+            return ToolStatus(f"liblsan ({options.library})", None, install=INSTALL)
         try:
-            return ToolStatus("liblsan", library, _version(library), (), INSTALL, _shim.built(SHIM))
+            shim = _shim.built(SHIM)
         except _shim.ShimError as missing:
             return ToolStatus(str(missing), None, install=_shim.INSTALL)
+        library, limits = (Path(options.library), ()) if options.library else sound_library(shim)
+        if library is None:
+            return ToolStatus("a LeakSanitizer that programs live under" if limits else "liblsan", None, (), limits, INSTALL)
+        return ToolStatus("liblsan", library, _version(library), limits, INSTALL, shim)
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
@@ -146,7 +154,33 @@ class Lsan(Backend):
 
 def find_library() -> Path | None:
     """The liblsan that the loader would find, or one in a directory where distributions put it; else the libasan."""
-    return next((path for pattern in LIBRARIES for path in _preload.libraries(pattern)), None)
+    return next(_libraries(), None)
+
+
+def sound_library(shim: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """The first library under which a program with a signal handler lives, and which ones were passed over for that."""
+    crashing: list[Path] = []
+    for library in _libraries():
+        if _survives(library, shim):
+            return library, tuple(f"{each} crashes here when it is preloaded: {library.name} is taken" for each in crashing)
+        crashing.append(library)
+    return None, tuple(f"{each} crashes here when it is preloaded" for each in crashing)
+
+
+def _libraries() -> Iterator[Path]:
+    """One liblsan, one libasan, as far as they are there."""
+    for pattern in LIBRARIES:
+        yield from itertools.islice(_preload.libraries(pattern), 1)
+
+
+def _survives(library: Path, shim: Path | None) -> bool:
+    preload = ":".join(str(each) for each in (shim, library) if each)
+    env = {"LD_PRELOAD": preload, "LSAN_OPTIONS": "detect_leaks=0", "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"}
+    try:
+        ran = subprocess.run(SELF_TEST, env=env, capture_output=True, timeout=SELF_TEST_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ran.returncode == 0
 
 
 def _version(library: Path) -> tuple[int, ...]:

@@ -163,6 +163,19 @@ def test_a_crash_is_not_clean_and_says_what_to_try(program: Compile, tmp_path: P
     assert said["verdict"] == "inconclusive" and any("library=" in reason for reason in said["reasons"])
 
 
+def test_a_library_that_crashes_when_it_is_preloaded_is_passed_over(program: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = program(
+        "__attribute__((constructor)) static void up(void) { __builtin_trap(); }", "-shared", "-fPIC", name="liblsan.so.0"
+    )
+    real = list(lsan._libraries())
+    monkeypatch.setattr(_preload, "libraries", lambda pattern: iter([crashing] if "lsan" in pattern else real[-1:]))
+    tool = lsan.Lsan().probe(lsan.LsanOptions())
+    assert tool.path == real[-1]
+    assert tool.limits == (f"{crashing} crashes here when it is preloaded: {real[-1].name} is taken",)
+    monkeypatch.setattr(_preload, "libraries", lambda _: iter([crashing]))
+    assert lsan.Lsan().probe(lsan.LsanOptions()).path is None
+
+
 def test_a_program_that_a_debugger_holds_is_not_ended(program: Compile, tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not here")
