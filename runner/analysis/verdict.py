@@ -113,9 +113,17 @@ def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Gro
     doubts = [Doubt(text) for text in (*scope.reasons, *scope.doubts, *_of_the_run(recordings, scope))]
     if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
         doubts.append(Doubt(f"no snapshots were taken: {longer(recordings[0])}", DoubtKind.GROWTH))
-    for growth in growths:
-        if not _allocated_nothing(growth.recording, recordings):
-            doubts += _of_growth(growth, growths[0], scope)
+    measured = [growth for growth in growths if not _allocated_nothing(growth.recording, recordings)]
+    unjudged: dict[str, list[Recording]] = defaultdict(list)
+    for growth in measured:
+        if growth.unjudged and not _is_aside(growth, growths[0], scope):
+            unjudged[growth.unjudged].append(growth.recording)
+    for why, each in unjudged.items():
+        who = "" if len(each) == 1 and each[0] is growths[0].recording else _processes(each)
+        doubts.append(Doubt(f"{who}growth can't be judged: {why}", DoubtKind.GROWTH))
+    for growth in measured:
+        if not growth.unjudged:
+            doubts += _of_growth(growth, growths[0])
     return list(dict.fromkeys(doubts))
 
 
@@ -155,11 +163,8 @@ def _knows_only_losses(recording: Recording) -> bool:
     return all(snapshot.totals.keys() <= _LOSSES for snapshot in recording.snapshots)
 
 
-def _of_growth(growth: Growth, main: Growth, scope: Scope) -> list[Doubt]:
+def _of_growth(growth: Growth, main: Growth) -> list[Doubt]:
     who = _process(growth.recording) if growth is not main else ""
-    if growth.unjudged:
-        text = f"{who}growth can't be judged: {growth.unjudged}"
-        return [] if _is_aside(growth, main, scope) else [Doubt(text, DoubtKind.GROWTH)]
     rising = [_of_a_site(who, standing) for standing in growth.undecided[:2]]
     if growth.total_grows and not growth.growing and not rising:
         text = "live memory as a whole grows, but no one site does: run it longer, with more snapshots"
