@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from runner.manifest import Manifest
 from runner.model import Recording
 from runner.plan import EventKind, Outcome, ProcessOutcome
-from runner.quantities import format_signal
+from runner.quantities import signal_name
 
 # Ends that nobody asked for: what the tool wrote then may be less than it would have written.
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
@@ -109,9 +109,3 @@ def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Re
     if outcome.seconds < 1:
         return f"{backend} left no output: the program ended at once, or the tool refused its options (see its line on stderr)"
     return f"{backend} left no readable output below raw/: see what it said there and on stderr (a full disk? a changed user?)"
-
-
-def signal_name(signum: int) -> str:
-    """SIGTERM; a real-time signal has only its number."""
-    name = format_signal(signum)
-    return name if name.isdigit() else f"SIG{name}"

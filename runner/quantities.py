@@ -106,6 +106,12 @@ def format_signal(signum: int) -> str:
         return str(signum)
 
 
+def signal_name(signum: int) -> str:
+    """SIGTERM; a real-time signal has only its number."""
+    name = format_signal(signum)
+    return name if name.isdigit() else f"SIG{name}"
+
+
 def parse_stop_signal(text: str) -> int:
     """A signal that lets the program and the tool write what they have to."""
     signum = parse_signal(text)

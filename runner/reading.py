@@ -15,6 +15,7 @@ from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, called
 from runner.profile import Profile
+from runner.quantities import signal_name
 from runner.rundir import RunDirectory
 from runner.symbols.missing import what_brings_lines
 from runner.symbols.resolve import resolve
@@ -229,7 +230,7 @@ def _run_facts(
         "seconds": outcome.seconds,
         "exit": {
             "code": outcome.code,
-            "signal": gaps.signal_name(outcome.signum) if outcome.signum else None,
+            "signal": signal_name(outcome.signum) if outcome.signum else None,
             "stopped_by": outcome.stopped_by,
             "by_tool": outcome.by_tool,
         },

@@ -24,7 +24,7 @@ ORDER: dict[str, set[str]] = {
     "mappings": {"model"},
     "formats": {"model", "mappings"},
     "symbols": {"model", "plan", "mappings"},
-    "backends": {"formats", "kinds", "model", "plan", "profile"},
+    "backends": {"formats", "kinds", "model", "plan", "profile", "quantities"},
     "supervise": {"plan"},
     "manifest": {"plan", "profile"},
     "rundir": {"manifest", "plan", "profile"},

@@ -2,7 +2,6 @@
 
 import math
 import re
-import signal
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from runner.formats import gperftools_heap
 from runner.model import Amount, HeapSummary, LossKind, Metric, Recording
 from runner.plan import Outcome
+from runner.quantities import signal_name
 
 CLOCK = 0.005  # seconds: a file's time is that of the kernel's last tick, and times are rounded to 1 ms
 CODE = 1  # what the checker ends a program with that leaks
@@ -32,7 +32,7 @@ def read(out: Path, mode: str, outcome: Outcome) -> list[Recording]:
         recordings.insert(0, _unchecked(outcome))
     elif outcome.signum is not None and not leaks[outcome.pid]:
         # The dump is made before the check is over.
-        ended = signal.Signals(outcome.signum).name
+        ended = signal_name(outcome.signum)
         recordings[0].flaws.append(
             f"{ended} ended the program before the check was over: run it again, or use --profile memcheck"
         )
@@ -40,7 +40,8 @@ def read(out: Path, mode: str, outcome: Outcome) -> list[Recording]:
     recordings[0].limits += _unseen_children(outcome, {*pids, *_clones(outcome, exits)})
     if ended_by_checker(out, outcome):
         recordings[0].limits.append(
-            f"exit code {CODE} is the heap checker's: what the program itself would have ended with is not known"
+            f"exit code {CODE} is the heap checker's: what the program itself would have ended with is not known, "
+            "and what it had said to a pipe or a file and not flushed is lost"
         )
     return recordings
 
@@ -111,7 +112,7 @@ def _add_what_lived(recording: Recording, exit_dump: Path) -> None:
 def _unchecked(outcome: Outcome) -> Recording:
     """The main process ended without the check."""
     if outcome.signum is not None:
-        how, what = f"{signal.Signals(outcome.signum).name} ended the program", "have it end by itself on that signal"
+        how, what = f"{signal_name(outcome.signum)} ended the program", "have it end by itself on that signal"
     else:
         how, what = "the program ended by _exit(), or as another one by exec", "have it end by exit()"
     flaw = f"{how}, and the heap checker looks only when exit() is called or main returns: {what}, or use --profile memcheck"

@@ -34,6 +34,7 @@ int main(int argc, char **argv) {
   if (strchr(how, 'f')) wait(0);
   if (strchr(how, 'x')) execl(argv[0], argv[0], "l", (char *)0);
   if (strchr(how, 's')) pause();
+  if (strchr(how, 'r')) raise(40);
   if (strchr(how, '_')) _exit(4);
   return strchr(how, '3') ? 3 : 0;
 }
@@ -156,6 +157,11 @@ def test_who_is_ended_by_a_signal_is_told_so(program: Path, tmp_path: Path) -> N
     said = answer(tmp_path / "run")
     assert ran.returncode == 3 and said["verdict"] == "inconclusive"
     assert any("SIGTERM ended the program" in reason for reason in said["reasons"])
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(program: Path, tmp_path: Path) -> None:
+    ran = leakrun("-p", "heapcheck", "-o", tmp_path / "run", program, "r")
+    assert ran.returncode == 3 and "40 ended the program" in " ".join(ran.stderr.split())
 
 
 def test_a_forked_child_is_not_checked_and_that_is_said(program: Path, tmp_path: Path) -> None:
