@@ -68,7 +68,7 @@ leak $(LEAKRUN_TARGETS): | setup
 
 # Those that are marked `alone` would end what other tests run under valgrind. 5: none of them is among TESTS.
 test: setup
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not alone" $(TESTS); others=$$?; \
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone" $(TESTS); others=$$?; \
 	$(BIN)/python -m pytest -q -m alone $(TESTS); alone=$$?; \
 	for code in $$others $$alone; do [ $$code = 0 ] || [ $$code = 5 ] || exit $$code; done
 

@@ -12,6 +12,8 @@ import pytest
 from runner.model import Column, Frame, Recording, Snapshot, TimeUnit
 
 HERE = Path(__file__).parent
+# They begin first, so that no worker is left alone with one at the end.
+LONGEST = ("tests/hunt", "tests/backends", "tests/live", "tests/builds", "tests/test_answers.py", "tests/test_children.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if item.nodeid.split("[")[0] in named]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def named_faults() -> list[str]:
