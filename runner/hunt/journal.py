@@ -31,7 +31,7 @@ class Journal:
         self.skipped: list[dict[str, str]] = []
         self.left: list[str] = []
         self.plain = Outcome(started_at=time.time(), boot_id=proc.boot_id())
-        self._began = time.monotonic()
+        self._began, self._started = time.monotonic(), time.time()
         self._write("running")
 
     def add(self, candidate: Candidate, step: RunDirectory, outcome: Outcome, slower: float | None) -> None:
@@ -64,8 +64,8 @@ class Journal:
 
     def close(self, answer: Answer) -> None:
         """The end: the answer, and a manifest that is not written again."""
-        answer.run["seconds"] = self.seconds
         self._write("complete" if answer.run["measured"] else "incomplete")
+        answer.run["seconds"] = self._run.read_manifest()["seconds"]  # so that the answer is the same when it is asked for again
         reading.write_answer(self._run, answer)
 
     @property
@@ -99,10 +99,6 @@ class Journal:
             left=self.left,
             supervisor={"pid": os.getpid(), "start_ticks": stat.start_ticks if stat else 0},
         )
-
-    @property
-    def _started(self) -> float:
-        return time.time() - self.seconds
 
     def _write(self, state: str) -> None:
         self._run.follow()
