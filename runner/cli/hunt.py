@@ -81,9 +81,9 @@ def hunt(
         load=load,
         budget=_budget(budget),
     )
-    say = (lambda _: None) if settings.quiet else screen.say
-    say(f"{program[0]} will be run several times, one after another, within {budget} (--budget)")
     with screen.Progress(enabled=not settings.quiet) as progress, _stdout_to_stderr(wanted=json):
+        say = (lambda _: None) if settings.quiet else progress.say
+        say(f"{program[0]} will be run several times, one after another, within {budget} (--budget)")
         hunted = go(wanted, say, progress.show)
     if json:
         from runner.reports import answer_json

@@ -44,9 +44,18 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._clear()
+
+    def say(self, text: str) -> None:
+        """A line of its own, in the place of the one that is written over."""
+        self._clear()
+        say(text)
+
+    def _clear(self) -> None:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+            self._shown = False
 
     def show(self, report: "Report") -> None:
         """Write over the line; notes stay above it. Nothing while the program has the terminal."""

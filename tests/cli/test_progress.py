@@ -1,5 +1,6 @@
 """The line that is shown while a program runs."""
 
+import io
 import os
 import pty
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli.screen import Progress as ProgressLine
 from runner.cli.screen import progress_line
 from runner.supervise import Progress
 from tests.leakrun_command import COMMAND
@@ -52,6 +54,17 @@ def test_it_is_on_a_terminal_and_gone_at_the_end(tmp_path: Path) -> None:
     lines = [part for part in shown.split("\r\x1b[K") if part.startswith("leakrun: ")]
     assert len(lines) >= 2 and all("rss" in line for line in lines)
     assert "\r\x1b[K" in shown[shown.rindex(lines[-1]) :]
+
+
+def test_what_is_said_meanwhile_stands_in_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", stream)
+    with ProgressLine(enabled=True) as line:
+        line.show(Progress(3, 2_000_000, 0.0, 16, 0, 1, "running"))
+        line.say("2. heapprofile: what grows on the heap")
+    assert "snapshots\r\x1b[Kleakrun: 2. heapprofile" in stream.getvalue() and stream.getvalue().endswith("heap\n")
 
 
 def test_it_is_not_there_when_it_is_not_wanted(tmp_path: Path) -> None:
