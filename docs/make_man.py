@@ -11,7 +11,7 @@ from runner.cli.application import VERBS, app, verb
 PAGE = Path(__file__).resolve().parent / "leakrun.1"
 
 VALUE = re.compile(r"<(?:list\[)?([\w|]+)\]?>")
-VALUES = {"str": "TEXT", "int": "N", "float": "N", "path": "FILE"}
+VALUES = {"int": "N", "float": "N"}
 
 EXIT_STATUS = """\
 .TP

@@ -41,7 +41,7 @@ def test_man_reads_it_without_a_complaint() -> None:
     assert shown.stderr == ""
     plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", shown.stdout)
     assert all(f"leakrun {name} [OPTIONS]" in plain for name in VERBS)
-    assert "--error-exitcode TEXT" in plain
+    assert "--error-exitcode N" in plain
     assert "leakrun -p massif --set detailed_freq=5 -o out ./app" in plain, "examples keep their lines"
 
 

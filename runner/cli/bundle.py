@@ -1,26 +1,25 @@
 """`leakrun bundle RUN`: one archive of a run, to send."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runner import config
-from runner.cli import screen
+from runner.cli import options, screen
 
 
 def bundle(
-    what: Annotated[str, typer.Argument(metavar="RUN", help="A run: path, id, unique prefix, `last`.")],
+    what: options.Run,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The archive: .tar.gz, .tar.zst or .tar. [ID.tar.gz here]")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="The archive: .tar.gz, .tar.zst or .tar. [ID.tar.gz here]"),
     ] = None,
     with_binaries: Annotated[
         bool, typer.Option("--with-binaries", help="The programs and libraries that ran go in too.")
     ] = False,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Pack a run into one archive, to send it.
 
@@ -33,7 +32,7 @@ def bundle(
 
     What the profile's `redact` patterns find stays out, of the native files too. Prints the archive's path.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import bundling, rundir
 
     run = rundir.find(what, settings.runs_dir)

@@ -1,6 +1,5 @@
 """`leakrun check RUN...`: a gate for builds: 0 when nothing is wrong, 1 for findings, 3 when it can't be said."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner import config
+from runner.cli import options
 from runner.cli.screen import say
 from runner.errors import ErrorKind, LeakrunError
 
@@ -37,27 +37,31 @@ def check(
     what: Annotated[list[str], typer.Argument(metavar="RUN|FILE...", help="Runs (path, id, prefix, `last`), or native outputs.")],
     fail_on: Annotated[
         str | None,
-        typer.Option(help="Kinds, comma-separated: lost, suspect, growing, mapping-growth, stack-growth, errors. [all]"),
+        typer.Option(
+            metavar="KINDS", help="Comma-separated: lost, suspect, growing, mapping-growth, stack-growth, errors. [all]"
+        ),
     ] = None,
-    max_bytes: Annotated[str | None, typer.Option(help="Let a site have so much: 4096, 64K, 1M.")] = None,
-    max_rate: Annotated[str | None, typer.Option(help="Let a site grow by so much: 10K/s, 1M/h.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="Findings that are known: only new and worse ones fail.")] = None,
+    max_bytes: Annotated[str | None, typer.Option(metavar="SIZE", help="Let a site have so much: 4096, 64K, 1M.")] = None,
+    max_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Let a site grow by so much: 10K/s, 1M/h.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Findings that are known: only new and worse ones fail.")
+    ] = None,
     update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write the baseline anew, and pass.")] = False,
     tolerance: Annotated[
         int | None, typer.Option(min=0, help="Per cent more than the baseline that is not yet worse. [0; growth 50]")
     ] = None,
     suppressions: Annotated[
-        list[Path] | None, typer.Option(help="A file of suppressions, valgrind's or LSan's. Repeatable.")
+        list[Path] | None, typer.Option(metavar="FILE", help="A file of suppressions, valgrind's or LSan's. Repeatable.")
     ] = None,
     format_: Annotated[Format, typer.Option("-f", "--format", help="How findings are told.")] = Format.TEXT,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
-    warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
-    children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
+    output: options.OutputFile = None,
+    warmup: options.Warmup = None,
+    children: options.Children = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary on stderr.")] = False,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Fail a build when something leaks.
 
@@ -73,8 +77,7 @@ def check(
 
     A run that could not measure what it was asked for is never passed.
     """
-    typed = {"runs_dir": runs_dir, "warmup": warmup, "children": children, "quiet": quiet or None}
-    settings = config.resolve(typed, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir, warmup=warmup, children=children, quiet=quiet)
     if update_baseline and baseline is None:
         raise LeakrunError(ErrorKind.USAGE, "--update-baseline needs the file to write", "--baseline FILE --update-baseline")
     terms = _terms(fail_on, max_bytes, max_rate, tolerance)
@@ -82,7 +85,7 @@ def check(
     entries = [entry for path in suppressions or () for entry in _suppressions(path)]
     from runner import gate
 
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    search = options.search_path(exe, symbol_path)
     _refuse_unreadable(what)
     groups = [what] if all(Path(word).is_file() for word in what) else [[word] for word in what]
     runs = [_checked(group, settings, search, entries) for group in groups]

@@ -1,14 +1,12 @@
 """`leakrun diff A B`: what B has and A has not."""
 
-import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner import config
+from runner.cli import options
 
 if TYPE_CHECKING:
     from runner.moments import Moment
@@ -22,10 +20,10 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="B", help="The same.")],
     json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.diff/1), all sites.")] = False,
     top: Annotated[int, typer.Option(min=1, help="So many sites.")] = SHOWN,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Say what B has and A has not.
 
@@ -39,12 +37,12 @@ def diff(
 
     N counts a run's snapshots in the order of time, from 0; -1 is the last. Sites are matched by function and file.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import moments
     from runner.analysis.diff import Side, compare
     from runner.reports import diff_table, document
 
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    search = options.search_path(exe, symbol_path)
     sides = moments.both(before, after, settings.runs_dir, search)
     wrappers = sorted({wrapper for side in sides for wrapper in side.evidence.wrappers})
     old, new = (Side(side.recordings, side.number) for side in sides)

@@ -1,13 +1,12 @@
 """`leakrun export RUN|FILE -f FORMAT`: what a run recorded, for other people's programs."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.cli.screen import say
 
 if TYPE_CHECKING:
@@ -30,13 +29,13 @@ class Format(StrEnum):
 
 
 def export(
-    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="RUN, FILE, RUN@N or RUN:PID@N.")],
+    what: options.Moment,
     format_: Annotated[Format, typer.Option("-f", "--format", help="What to write.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    output: options.OutputFile = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Write what a run recorded in a format that other programs read.
 
@@ -51,13 +50,13 @@ def export(
     It is the last snapshot that is written, or what memcheck found in use at the end; RUN@N is snapshot N, from 0.
     Of several processes it is what they hold together; in massif's format the main one's timeline, or RUN:PID's.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import moments
     from runner.cli.output import refuse_terminal, writing
 
     if format_ is Format.PPROF:
         refuse_terminal(output)
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    search = options.search_path(exe, symbol_path)
     moment = moments.one(what, settings.runs_dir, search, alone=format_ is Format.MASSIF)
     for note in moments.notes_of(moment):
         say(note)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.cli.run import exit_code, pair
 from runner.errors import ErrorKind, LeakrunError
 
@@ -18,27 +18,29 @@ if TYPE_CHECKING:
 
 
 def hunt(
-    program: Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")],
-    budget: Annotated[str, typer.Option(help="How long the hunt may take as a whole.")] = "10m",
-    output: Annotated[str | None, typer.Option("-o", "--output", help="The hunt's directory; must not exist.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories go. [./leakrun-runs]")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="Stop the program after this long, each time. [it depends]")] = None,
-    warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
-    children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
-    cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
-    env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
-    ready: Annotated[
-        str | None, typer.Option(help="When the program counts as up: tcp:PORT, or a command that succeeds then.")
+    program: options.Program,
+    budget: Annotated[str, typer.Option(metavar="DURATION", help="How long the hunt may take as a whole.")] = "10m",
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="DIR", help="The hunt's directory; must not exist.")
     ] = None,
-    load: Annotated[str | None, typer.Option(help="A command to run against it then; its end stops the program.")] = None,
-    error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
+    runs_dir: options.RunsDir = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Stop the program after this long, each time. [it depends]")
+    ] = None,
+    warmup: options.Warmup = None,
+    children: options.Children = None,
+    cwd: options.Cwd = None,
+    env: options.Env = None,
+    ready: options.Ready = None,
+    load: options.Load = None,
+    error_exitcode: options.ErrorExitcode = None,
     json: Annotated[
         bool, typer.Option("--json", help="The answer on stdout (leakrun.answer/1); what the program prints goes to stderr.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="All findings, whole stacks, exact figures.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Try one tool after another until it is sure what leaks.
 
@@ -50,17 +52,17 @@ def hunt(
     It runs the program several times, under cheap tools first.
     Each run is an ordinary run directory below steps/. Exit codes are those of `leakrun run`.
     """
-    typed = {
-        "runs_dir": runs_dir,
-        "for": for_,
-        "warmup": warmup,
-        "children": children,
-        "error_exitcode": error_exitcode,
-        "quiet": quiet or None,
-        "verbose": verbose or None,
-        "color": False if no_color else None,
-    }
-    settings = config.resolve(typed, os.environ, Path.cwd(), Path(config_file) if config_file else None)
+    settings = options.settings(
+        config_file,
+        runs_dir=runs_dir,
+        for_=for_,
+        warmup=warmup,
+        children=children,
+        error_exitcode=error_exitcode,
+        quiet=quiet,
+        verbose=verbose,
+        no_color=no_color,
+    )
     from runner.cli import screen
     from runner.hunt import Hunt
     from runner.hunt import hunt as go

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.cli.screen import say
 from runner.errors import ErrorKind, LeakrunError
 
@@ -46,13 +46,13 @@ class Subject(NamedTuple):
 
 
 def open(
-    what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="RUN, FILE, RUN@N or RUN:PID@N.")],
+    what: options.Moment,
     with_: Annotated[With | None, typer.Option("--with", help="The viewer. [the tool's own, else one that is here]")] = None,
     print_: Annotated[bool, typer.Option("--print", help="Print the command that starts it, and start nothing.")] = False,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Show a run in somebody else's viewer.
 
@@ -66,7 +66,7 @@ def open(
 
     A viewer gets the tool's own file where it reads that, else what `export` makes of it, which stays in the run directory.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import moments
     from runner.cli.viewers import chosen, viewers_of
 
@@ -80,7 +80,7 @@ def open(
     passing = subject.directory is None
     try:
         file = directory / f"{subject.name}.{ENDINGS[viewer.reads]}"
-        search = (*([exe] if exe else ()), *(symbol_path or ()))
+        search = options.search_path(exe, symbol_path)
         command = [*words, str(_readable(reference, subject, viewer.reads, file, settings.runs_dir, search))]
         if print_:
             passing = passing and not file.exists()  # the command is of use as long as its file is there

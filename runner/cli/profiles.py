@@ -23,9 +23,11 @@ RUN_DIRECTORY = Path("RUN")  # stands for the run directory, which only a run ha
 def profiles(
     words: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE [-- PROGRAM [ARGS]...]]", help="One to show.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Show it with an option changed: KEY=VALUE. Repeatable.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Show it with an option changed. Repeatable.")
     ] = None,
-    tool_arg: Annotated[list[str] | None, typer.Option(help="Show it with this passed to the native tool. Repeatable.")] = None,
+    tool_arg: Annotated[
+        list[str] | None, typer.Option(metavar="ARG", help="Show it with this passed to the native tool. Repeatable.")
+    ] = None,
     validate: Annotated[bool, typer.Option("--validate", help="Check the FILEs that follow, and say all that is wrong.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.profiles/1, leakrun.profile/1).")] = False,
 ) -> int:

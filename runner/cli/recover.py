@@ -1,24 +1,21 @@
 """`leakrun recover RUN`: a run whose leakrun was killed."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runner import config
-from runner.cli import screen
+from runner.cli import options, screen
 
 
 def recover(
     what: Annotated[str, typer.Argument(metavar="RUN", help="A run whose leakrun was killed: path, id, prefix, `last`.")],
     finish: Annotated[bool, typer.Option("--finish", help="Leave the program alone, and conclude from what is there.")] = False,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More of everything.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    runs_dir: options.RunsDir = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Take back a run whose leakrun was killed.
 
@@ -30,13 +27,7 @@ def recover(
 
     Exit code: 3 where nothing was measured, else 0; how a program ended that was taken back is not known.
     """
-    typed = {
-        "runs_dir": runs_dir,
-        "quiet": quiet or None,
-        "verbose": verbose or None,
-        "color": False if no_color else None,
-    }
-    settings = config.resolve(typed, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir, quiet=quiet, verbose=verbose, no_color=no_color)
     from runner import pipeline, recovery, rundir
 
     run = rundir.find(what, settings.runs_dir)

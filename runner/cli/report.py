@@ -1,6 +1,5 @@
 """`leakrun report RUN|FILE -f FORMAT`: pprof's call graph of one moment."""
 
-import os
 import re
 from enum import StrEnum
 from io import StringIO
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.cli.screen import say
 from runner.errors import ErrorKind, LeakrunError
 
@@ -53,20 +52,22 @@ def report(
         list[str], typer.Argument(metavar="RUN|FILE...", help="RUN, FILE, RUN@N or RUN:PID@N; html: one or more of them.")
     ],
     format_: Annotated[Format, typer.Option("-f", "--format", help="What to write. svg and pdf need graphviz, html a browser.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
-    base: Annotated[str | None, typer.Option(help="What to subtract: RUN, FILE, RUN@N or RUN:PID@N.")] = None,
+    output: options.OutputFile = None,
+    base: Annotated[str | None, typer.Option(metavar="A", help="What to subtract: RUN, FILE, RUN@N or RUN:PID@N.")] = None,
     lines: Annotated[bool, typer.Option("--lines/--functions", help="A node for each line, or each function.")] = False,
     sample: Annotated[Sample, typer.Option(help="What to count.")] = Sample.INUSE_SPACE,
-    focus: Annotated[str | None, typer.Option(help="Only stacks where this is in a function or file:line.")] = None,
-    ignore: Annotated[str | None, typer.Option(help="No stacks where this is.")] = None,
+    focus: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Only stacks where this is in a function or file:line.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(metavar="REGEX", help="No stacks where this is.")] = None,
     nodecount: Annotated[int | None, typer.Option(min=1, help="At most so many nodes. [80; text: all]")] = None,
     nodefraction: Annotated[float | None, typer.Option(**_FRACTION, help="No nodes below this part. [.005; text: all]")] = None,
     edgefraction: Annotated[float | None, typer.Option(**_FRACTION, help="No edges below this part. [.001]")] = None,
     show_bytes: Annotated[bool, typer.Option("--show-bytes", help="Text in bytes, not MB.")] = False,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Draw where the memory goes: a page, or pprof's call graph.
 
@@ -80,8 +81,8 @@ def report(
 
     In a graph boxes are as large as what the function allocated itself (flat), arrows as wide as what came through the call.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    settings = options.settings(config_file, runs_dir=runs_dir)
+    search = options.search_path(exe, symbol_path)
     patterns = _pattern("--focus", focus), _pattern("--ignore", ignore)
     if format_ is Format.HTML:
         _refuse_limits(nodecount, nodefraction, edgefraction, show_bytes or None)

@@ -1,6 +1,5 @@
 """`leakrun [OPTIONS] [--] PROGRAM [ARGS...]`: run a program under a profile, and say what it leaks."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner import config
+from runner.cli import options
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
@@ -20,34 +20,38 @@ OURS = frozenset({"for", "load", "stop"})  # who stopped the program when leakru
 
 
 def run(
-    program: Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")],
-    profile: Annotated[str | None, typer.Option("-p", "--profile", help="A profile's name, or a YAML file. [memcheck]")] = None,
-    output: Annotated[str | None, typer.Option("-o", "--output", help="The run directory; must not exist.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories go. [./leakrun-runs]")] = None,
-    every: Annotated[str | None, typer.Option(help="Take a snapshot at this interval: 500ms, 30s, 5m.")] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="Stop the program after this long.")] = None,
-    grace: Annotated[str | None, typer.Option(help="How long it may take to end after the stop signal.")] = None,
-    warmup: Annotated[str | None, typer.Option(help="What the analysis of growth leaves out at the start.")] = None,
-    children: Annotated[str | None, typer.Option(help="Whose recordings matter: all, none or a program's name.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One option of the profile: KEY=VALUE. Repeatable.")] = None,
-    tool_arg: Annotated[list[str] | None, typer.Option(help="Passed to the native tool as it is. Repeatable.")] = None,
-    cwd: Annotated[str | None, typer.Option(help="The program's working directory.")] = None,
-    env: Annotated[list[str] | None, typer.Option(help="K=V in the program's environment. Repeatable.")] = None,
-    ready: Annotated[
-        str | None, typer.Option(help="When the program counts as up: tcp:PORT, or a command that succeeds then.")
+    program: options.Program,
+    profile: Annotated[
+        str | None, typer.Option("-p", "--profile", metavar="NAME|FILE", help="A profile's name, or a YAML file. [memcheck]")
     ] = None,
-    load: Annotated[str | None, typer.Option(help="A command to run against it then; its end stops the program.")] = None,
+    output: options.OutputDirectory = None,
+    runs_dir: options.RunsDir = None,
+    every: options.Every = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Stop the program after this long.")] = None,
+    grace: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long it may take to end after the stop signal.")
+    ] = None,
+    warmup: options.Warmup = None,
+    children: options.Children = None,
+    set_: options.Set = None,
+    tool_arg: Annotated[
+        list[str] | None, typer.Option(metavar="ARG", help="Passed to the native tool as it is. Repeatable.")
+    ] = None,
+    cwd: options.Cwd = None,
+    env: options.Env = None,
+    ready: options.Ready = None,
+    load: options.Load = None,
     log_output: Annotated[
         bool, typer.Option("--log-output", help="Keep the head and the tail of the program's stdout and stderr.")
     ] = False,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="When leakrun dies the program is to end too.")
     ] = False,
-    error_exitcode: Annotated[str | None, typer.Option(help="Exit with this when the verdict is leaking or growing.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="More of everything.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    config_file: Annotated[str | None, typer.Option("--config", help="A file of these options.")] = None,
+    error_exitcode: options.ErrorExitcode = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Run a program under a profile. `run` need not be typed.
 
@@ -61,20 +65,20 @@ def run(
 
     Exit code: 2 wrong usage, 126/127 the program can't be started, 3 it could not be measured, else the program's own.
     """
-    typed = {
-        "profile": profile,
-        "runs_dir": runs_dir,
-        "every": every,
-        "for": for_,
-        "grace": grace,
-        "warmup": warmup,
-        "children": children,
-        "error_exitcode": error_exitcode,
-        "quiet": quiet or None,
-        "verbose": verbose or None,
-        "color": False if no_color else None,
-    }
-    settings = config.resolve(typed, os.environ, Path.cwd(), Path(config_file) if config_file else None)
+    settings = options.settings(
+        config_file,
+        profile=profile,
+        runs_dir=runs_dir,
+        every=every,
+        for_=for_,
+        grace=grace,
+        warmup=warmup,
+        children=children,
+        error_exitcode=error_exitcode,
+        quiet=quiet,
+        verbose=verbose,
+        no_color=no_color,
+    )
     from runner import pipeline
     from runner.cli import screen
     from runner.supervise.workload import check_ready

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner import config
-from runner.cli import screen
+from runner.cli import options, screen
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
@@ -27,12 +26,14 @@ _BLOCK = 512  # st_blocks counts these, whatever the file system's own are
 def runs(
     json: Annotated[bool, typer.Option("--json", help="As JSON (leakrun.runs/1).")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove the runs that --older-than and --keep let go.")] = False,
-    older_than: Annotated[str | None, typer.Option(help="With --prune: only those that ended so long ago: 12h, 7d.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="With --prune: only those that ended so long ago: 12h, 7d.")
+    ] = None,
     keep: Annotated[int | None, typer.Option(min=0, help="With --prune: the newest so many stay.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only say what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="With --prune: don't ask.")] = False,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """List the runs that are there, or remove old ones.
 
@@ -46,7 +47,7 @@ def runs(
 
     A run is starting, running, stopping, complete, incomplete (nothing was measured), or lost: its leakrun died.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     if prune:
         from runner.cli import prune as pruning
 

@@ -1,20 +1,14 @@
 """`leakrun snapshot RUN`: take a snapshot now of a run in progress."""
 
-import os
 import sys
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from runner import config
-from runner.cli import screen
+from runner.cli import options, screen
 
 
 def snapshot(
-    what: Annotated[str, typer.Argument(metavar="RUN", help="A run in progress: path, id, unique prefix, `last`.")],
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    what: options.RunInProgress,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Take a snapshot now of a run in progress.
 
@@ -26,7 +20,7 @@ def snapshot(
 
     One of each of its processes. Exit code: 3 where one was missed.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import live, rundir
 
     run = rundir.find(what, settings.runs_dir)

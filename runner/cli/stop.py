@@ -1,19 +1,14 @@
 """`leakrun stop RUN`: end a run in progress, with nothing lost."""
 
-import os
 import sys
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from runner import config
+from runner.cli import options
 
 
 def stop(
-    what: Annotated[str, typer.Argument(metavar="RUN", help="A run in progress: path, id, unique prefix, `last`.")],
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    what: options.RunInProgress,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """End a run in progress, with nothing lost.
 
@@ -24,7 +19,7 @@ def stop(
 
     Waits until the run is complete, and prints its directory.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import live, rundir
 
     run = rundir.find(what, settings.runs_dir)

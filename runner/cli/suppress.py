@@ -1,13 +1,11 @@
 """`leakrun suppress RUN RANK`: a suppression for a finding that is known and not to be reported."""
 
-import os
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
@@ -25,11 +23,11 @@ def suppress(
     what: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run (path, id, prefix, `last`) or a native output.")],
     rank: Annotated[int, typer.Argument(metavar="RANK", min=1, help="The finding's number in `leakrun show`.")],
     format_: Annotated[Format, typer.Option("-f", "--format", help="Whose file it is for.")] = Format.VALGRIND,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write. [stdout]")] = None,
-    exe: Annotated[Path | None, typer.Option(help="Where the program's binary is now.")] = None,
-    symbol_path: Annotated[list[Path] | None, typer.Option(help="Where binaries and debug files are. Repeatable.")] = None,
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    output: options.OutputFile = None,
+    exe: options.Exe = None,
+    symbol_path: options.SymbolPath = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Write a suppression for a finding.
 
@@ -43,11 +41,11 @@ def suppress(
 
     It stands for every leak in that function that comes about in the same way, whichever line it is in.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     from runner import answers
     from runner.cli.output import writing
 
-    search = (*([exe] if exe else ()), *(symbol_path or ()))
+    search = options.search_path(exe, symbol_path)
     finding = _finding(answers.answer_of([what], settings.runs_dir, search=search), rank)
     with writing(output) as stream:
         stream.write(_entry(finding, format_).encode("utf-8", "backslashreplace"))

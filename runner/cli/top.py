@@ -1,13 +1,11 @@
 """`leakrun top RUN|PID`: a run in progress on the screen."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runner import config
+from runner.cli import options
 from runner.errors import ErrorKind, LeakrunError
 
 
@@ -15,8 +13,8 @@ def top(
     what: Annotated[
         str, typer.Argument(metavar="RUN|PID", help="A run in progress: path, id, unique prefix, `last`; or a process.")
     ] = "last",
-    runs_dir: Annotated[str | None, typer.Option(help="Where run directories are. [./leakrun-runs]")] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="A file of these options.")] = None,
+    runs_dir: options.RunsDir = None,
+    config_file: options.ConfigFile = None,
 ) -> int:
     """Watch a run in progress: memory over time, sites that grow.
 
@@ -28,7 +26,7 @@ def top(
     Keys: s takes a snapshot, x twice stops the run with nothing lost, q leaves it running. Of a process that no leakrun
     watches there is its resident memory only. Needs textual: pip install 'leakrun[top]'.
     """
-    settings = config.resolve({"runs_dir": runs_dir}, os.environ, Path.cwd(), config_file)
+    settings = options.settings(config_file, runs_dir=runs_dir)
     try:
         from runner.top.app import Top
     except ModuleNotFoundError as error:
