@@ -39,6 +39,7 @@ NEXT = {
     smaps.ANONYMOUS: f"large blocks of malloc, which heapprofile names the code of, or mmap: {MAPPED}",
     smaps.SHARED: MAPPED,
     "file ": MAPPED,
+    smaps.AGAIN: MAPPED,
 }
 STACKS = "massif-stacks measures them, and names the recursion"
 THREADS = "threads that never end, or are never joined: massif-pages names who calls pthread_create"

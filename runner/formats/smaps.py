@@ -3,7 +3,8 @@
 Mappings are grouped by kind, and each group stands as one frame: [heap], the arenas of malloc, each library's data, each name of
 [anon:NAME], shared memory, files, and all other anonymous memory. A group's live bytes are those that only the process keeps
 in being: resident anonymous pages, pages of shared mappings, and what is swapped out; pages of files that the kernel may drop
-are in the snapshot's rss alone. Stacks are counted apart, as Metric.STACK_BYTES, each a frame of its own.
+are in the snapshot's rss alone. A part of a file that is mapped more than once is a group of its own: its addresses, beyond the
+first time, for which nobody has a use. Stacks are counted apart, as Metric.STACK_BYTES, each a frame of its own.
 
 Behind the mappings may stand what `tail -n +1 /proc/PID/task/*/comm /proc/PID/task/*/syscall` prints: with it each stack has the
 name of the thread whose stack pointer is in it. Of a thread that runs the kernel does not show it; an earlier file may have it.
@@ -23,7 +24,8 @@ FORMAT = "a saved /proc/PID/smaps"
 
 MAIN_STACK, NAMELESS_STACK = "[stack]", "[stack of a thread]"
 HEAP, ARENAS, ANONYMOUS, SHARED = "[heap]", "[malloc arenas]", "[anonymous mappings]", "[shared memory]"
-_HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ \d+ *(.*)")
+AGAIN = "mapped again: file"
+_HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+ \d+) *(.*)")
 _FIELD = re.compile(rb"(Size|Rss|Pss|Anonymous|Swap|VmFlags): *(?:(\d+) kB)?")
 _SERIES = re.compile(r"(.*?)[._-](\d+)(\.(?:txt|smaps))?$")
 _ARENA = 64 << 20  # bytes: a malloc arena of glibc lies in a reserve of that size and alignment
@@ -33,7 +35,8 @@ _DELETED = " (deleted)"
 _PART = re.compile(rb"==> /proc/\d+/task/(\d{1,10})/(comm|syscall) <==\n")
 _POINTER = re.compile(rb"-?\d+ .*0x([0-9a-f]{1,16}) 0x[0-9a-f]+\n?")  # of syscall: number, arguments, sp, pc
 _LIMITS = [
-    "pages that were mapped and never touched are not counted, nor are pages of files that the kernel can drop",
+    "pages that were mapped and never touched are not counted, nor are pages of files that the kernel can drop; a file that is "
+    "mapped again and again counts by its addresses",
     "this is what the kernel sees: which kind of memory grows, not which code asked for it",
 ]
 
@@ -46,6 +49,8 @@ class _Mapping:
     executable: bool
     shared: bool
     path: str
+    offset: int = 0  # in the file
+    inode: bytes = b""  # and the device
     kilobytes: dict[bytes, int] = field(default_factory=dict)
     whole: bool = False  # the line that ends it was there
     inaccessible: bool = False
@@ -112,6 +117,7 @@ def _add(recording: Recording, stream: BinaryIO, name: str, time: float, owners:
             stacks.append(mapping)
         else:
             live[group] += mapping.held()
+    live |= _mapped_again(mappings)
     kept = {group: amount for group, amount in live.items() if amount}
     ids = [recording.table.intern([Frame(signature=group)]) for group in kept]
     owners.update(threads.owners(stacks))
@@ -193,11 +199,32 @@ def _mappings(stream: Iterable[bytes]) -> Iterator[_Mapping]:
             continue
         if current is not None:
             yield current
-        path = head[7].decode("utf-8", "surrogateescape").strip().replace("\\012", "\n")
+        path = head[9].decode("utf-8", "surrogateescape").strip().replace("\\012", "\n")
         current = _Mapping(int(head[1], 16), int(head[2], 16), head[4] == b"w", head[5] == b"x", head[6] == b"s", path)
+        current.offset, current.inode = int(head[7], 16), head[8]
         current.inaccessible = head[3] + head[4] + head[5] == b"---"
     if current is not None:
         yield current
+
+
+def _mapped_again(mappings: list[_Mapping]) -> dict[str, int]:
+    """By file, how many bytes of addresses map what another mapping has mapped already; code and shared memory are left out.
+
+    A library's own segments overlap by a page. What all mappings of shared memory hold is counted as resident.
+    """
+    code = {mapping.path for mapping in mappings if mapping.executable}
+    by_file: dict[bytes, list[_Mapping]] = defaultdict(list)
+    for mapping in mappings:
+        if mapping.path.startswith("/") and mapping.path not in code and not (mapping.shared and mapping.writable):
+            by_file[mapping.inode].append(mapping)
+    again: dict[str, int] = defaultdict(int)
+    for parts in by_file.values():
+        seen = 0  # in the file, up to where
+        for mapping in sorted(parts, key=lambda each: each.offset):
+            end = mapping.offset + mapping.end - mapping.start
+            again[f"{AGAIN} {mapping.path.removesuffix(_DELETED)}"] += max(0, min(seen, end) - mapping.offset)
+            seen = max(seen, end)
+    return again
 
 
 def _grouped(mappings: list[_Mapping]) -> Iterator[tuple[str | None, _Mapping]]:

@@ -87,3 +87,26 @@ def test_names_of_the_kernel_are_kept() -> None:
         assert held(read(head + path + body)) == {kind: 1 << 20}
     stack = read(head + b"[anon: glibc: pthread stack: 17]" + body)
     assert stack.snapshots[0].totals[Metric.STACK_BYTES] == 1 << 20 and held(stack) == {}
+
+
+def mapping(start: int, kilobytes: int, offset: int, inode: int, rest: str = "r--p") -> bytes:
+    """One mapping of a file, of which nothing is private to the process."""
+    end = start + kilobytes * 1024
+    head = f"{start:x}-{end:x} {rest} {offset:08x} 08:01 {inode} /srv/data{inode}\n"
+    return f"{head}Size: {kilobytes} kB\nRss: {kilobytes} kB\nAnonymous: 0 kB\nVmFlags: rd\n".encode()
+
+
+def test_a_part_of_a_file_that_is_mapped_again_counts_by_its_addresses() -> None:
+    base, kb = 0x7F0000000000, 1024
+    apart = mapping(base, 64, 0, 1) + mapping(base + 128 * kb, 64, 64 * kb, 1) + mapping(base + 256 * kb, 64, 0, 2)
+    assert held(read(apart)) == {}
+    again = apart + mapping(base + 512 * kb, 96, 32 * kb, 1) + mapping(base + 1024 * kb, 64, 0, 1)
+    assert held(read(again)) == {f"{smaps.AGAIN} /srv/data1": (96 + 64) * kb}
+
+
+def test_code_and_what_shares_memory_may_lie_twice() -> None:
+    base, kb = 0x7F0000000000, 1024
+    library = mapping(base, 64, 0, 1, "r-xp") + mapping(base + 128 * kb, 64, 32 * kb, 1)
+    assert held(read(library)) == {}
+    shared = mapping(base, 64, 0, 1, "rw-s") + mapping(base + 128 * kb, 64, 0, 1, "rw-s")
+    assert held(read(shared)) == {"file /srv/data1": 128 * kb}

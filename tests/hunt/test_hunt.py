@@ -18,6 +18,7 @@ from runner.hunt import course
 from runner.hunt.request import Hunt
 from runner.kinds import FindingKind
 from runner.model import Answer, Verdict
+from runner.reading import Asked
 from runner.rundir import RunDirectory
 from tests.examples_truth import all_examples, build
 from tests.leakrun_command import COMMAND, answer, leakrun
@@ -256,6 +257,13 @@ def test_several_runs_of_one_program_are_one_answer(short: tuple[Path, subproces
     assert said["run"]["tools"] == ["memcheck"]
 
 
+def test_what_is_asked_of_several_is_asked_of_a_hunts_steps_too(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    hunted = str(short[0] / "hunt")
+    nothing_lost = Asked(leave_out=lambda recording: recording.losses.clear())
+    assert answers.answer_of([hunted, f"{hunted}/steps/2-memcheck"], short[0]).findings
+    assert answers.answer_of([hunted, f"{hunted}/steps/2-memcheck"], short[0], nothing_lost).findings == []
+
+
 def test_what_a_killed_hunt_recorded_stands(tmp_path: Path) -> None:
     program, port = compiled(SERVER, tmp_path), free_port()
     words = ["hunt", "-q", "-o", str(tmp_path / "hunt"), "--for", "2s", "--", str(program), str(port)]
@@ -300,3 +308,35 @@ def test_a_crash_under_one_tool_alone_is_tried_once_more(tmp_path: Path) -> None
     assert "once more" in ran.stderr
     assert profiles(said)[:3] == ["pmap", "memcheck", "memcheck"]
     assert (said["verdict"], said["findings"][0]["function"]) == ("leaking", "main")
+
+
+MAPS_AGAIN = r"""
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static int first_byte(const char *path) {
+    int fd = open(path, O_RDONLY);
+    char *text = mmap(NULL, 64 << 10, PROT_READ, MAP_PRIVATE, fd, 0);  // the culprit
+    close(fd);
+    return text == MAP_FAILED ? -1 : text[0];
+}
+int main(int argc, char **argv) {
+    int sum = 0;
+    for (int i = 0; i < 300; i++) {
+        sum += first_byte(argv[argc - 1]);
+        usleep(10000);
+    }
+    return sum < 0;
+}
+"""
+
+
+def test_a_file_that_is_mapped_again_and_again_is_found_though_the_kernel_can_drop_its_pages(tmp_path: Path) -> None:
+    program = compiled(MAPS_AGAIN, tmp_path)
+    (tmp_path / "text").write_bytes(b"x" * (64 << 10))
+    leakrun("hunt", "-o", tmp_path / "hunt", "--", program, tmp_path / "text")
+    said = written(tmp_path / "hunt")
+    first = said["findings"][0]
+    line = next(number for number, text in enumerate(MAPS_AGAIN.splitlines(), 1) if "culprit" in text)
+    assert (said["verdict"], first["kind"]) == ("growing", "mapping-growth")
+    assert (first["function"], first["line"]) == ("first_byte", line)
