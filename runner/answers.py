@@ -1,12 +1,9 @@
 """The answer for what a person names: a run, a hunt with its steps, several runs of one program, or native files."""
 
-import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from runner import backends, formats, profile, reading, rundir
 from runner.analysis.agreement import Agreed, agree
@@ -14,7 +11,8 @@ from runner.analysis.repeats import without_repeats
 from runner.analysis.witnesses import Witness
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, Doubt, FindingKind, LossKind, Recording, Verdict
-from runner.reading import LeaveOut
+from runner.quantities import utc_text
+from runner.reading import AS_IT_IS, Asked
 from runner.rundir import RunDirectory
 
 DUE = frozenset(FindingKind) - {FindingKind.SUSPECT}  # what a hunt asks about
@@ -22,15 +20,7 @@ SHORT = 1.5  # seconds
 LEAST_GROWTH = 4096  # bytes: less is not called growth anywhere
 
 
-def answer_of(
-    what: Sequence[str],
-    runs_dir: Path,
-    *,
-    warmup: float | None = None,
-    children: str | None = None,
-    search: Sequence[Path] = (),
-    leave_out: LeaveOut | None = None,
-) -> Answer:
+def answer_of(what: Sequence[str], runs_dir: Path, asked: Asked = AS_IT_IS) -> Answer:
     """One answer for all that is named. Runs of one program, and files of different tools, are held against each other.
 
     Raises LeakrunError(USAGE).
@@ -38,33 +28,24 @@ def answer_of(
     reading.refuse_streams(what)
     files = [Path(each) for each in what if reading.is_file(each)]
     runs = [rundir.find(each, runs_dir) for each in what if not reading.is_file(each)]
-    of_run = partial(conclude, warmup=warmup, children=children, search=search, leave_out=leave_out)
-    of_files = partial(reading.conclude_recordings, files=files, warmup=warmup or 0.0, search=search, leave_out=leave_out)
     recordings = formats.read_files(files)
     without_repeats(recordings)
     by_tool = _by_tool(recordings)
     if len(runs) + len(by_tool) == 1:
-        return of_run(runs[0]) if runs else of_files(by_tool[0])
-    parts = [_of_this_run(run, of_run(run)) for run in runs] + [_of_files(of_files(group)) for group in by_tool]
-    together = agree([witness for part in parts for witness in part]).answer
-    together.run = _facts([witness.answer for part in parts for witness in part])
+        return conclude(runs[0], asked) if runs else reading.conclude_recordings(by_tool[0], files, asked)
+    witnesses = [witness for run in runs for witness in _witnesses(run, run.read_manifest(), asked)]
+    witnesses += [_of_files(reading.conclude_recordings(group, files, asked)) for group in by_tool]
+    together = agree(witnesses).answer
+    together.run = _facts([witness.answer for witness in witnesses])
     return together
 
 
-def conclude(
-    run: RunDirectory,
-    *,
-    warmup: float | None = None,
-    children: str | None = None,
-    search: Sequence[Path] = (),
-    leave_out: LeaveOut | None = None,
-) -> Answer:
+def conclude(run: RunDirectory, asked: Asked = AS_IT_IS) -> Answer:
     """What a run says, or a hunt."""
-    judge = partial(reading.conclude_run, warmup=warmup, children=children, search=search, leave_out=leave_out)
     manifest = run.read_manifest()
     if not rundir.is_hunt(manifest):
-        return judge(run)
-    return hunted(run, manifest, [witness_of(step, judge(step)) for step in _heard(run, manifest)]).answer
+        return reading.conclude_run(run, asked)
+    return hunted(run, manifest, _witnesses(run, manifest, asked)).answer
 
 
 def _by_tool(recordings: Sequence[Recording]) -> list[list[Recording]]:
@@ -84,18 +65,16 @@ def witness_of(run: RunDirectory, answer: Answer) -> Witness:
     return Witness(chosen.name, backend.seen_with(chosen.options), answer, backend.sites)
 
 
-def _of_this_run(run: RunDirectory, answer: Answer) -> list[Witness]:
-    """One voice; of a hunt one for each step."""
-    manifest = run.read_manifest()
-    if rundir.is_hunt(manifest):
-        return [witness_of(step, reading.conclude_run(step)) for step in _heard(run, manifest)]
-    return [witness_of(run, answer)]
+def _witnesses(run: RunDirectory, manifest: Manifest, asked: Asked) -> list[Witness]:
+    """A run as one voice; a hunt as one for each step."""
+    runs = _heard(run, manifest) if rundir.is_hunt(manifest) else [run]
+    return [witness_of(each, reading.conclude_run(each, asked)) for each in runs]
 
 
-def _of_files(answer: Answer) -> list[Witness]:
+def _of_files(answer: Answer) -> Witness:
     tool = str(answer.run.get("backend"))
     kinds = frozenset(FindingKind(kind) for kind in reading.seen_by(answer) if kind != "errors")
-    return [Witness(tool, kinds, answer, tool not in backends.names() or backends.get(tool).sites)]
+    return Witness(tool, kinds, answer, tool not in backends.names() or backends.get(tool).sites)
 
 
 # ---- a hunt
@@ -122,7 +101,7 @@ def hunted(run: RunDirectory, manifest: Manifest, witnesses: Sequence[Witness]) 
         "profile": "hunt",
         "backend": None,
         "command": manifest["command"],
-        "started_at": _moment(manifest),
+        "started_at": utc_text(outcome_of(manifest).started_at),
         "seconds": manifest["seconds"],
         "exit": {key: manifest["exit"].get(key) for key in ("code", "signal", "stopped_by", "by_tool")},
         "steps": manifest["steps"],
@@ -157,33 +136,19 @@ def _of_a_short_run(witness: Witness) -> Witness:
     return replace(witness, sees=witness.sees | {FindingKind.GROWING}) if nothing else witness
 
 
-def _moment(manifest: Mapping[str, Any]) -> str:
-    started = datetime.datetime.fromtimestamp(outcome_of(dict(manifest)).started_at, datetime.UTC)
-    return started.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _facts(answers: Sequence[Answer]) -> dict[str, object]:
     """What several runs have in common, and all their tools."""
     runs = [answer.run for answer in answers]
-    command = next((run["command"] for run in runs if run.get("command")), [])
-    return {
-        "id": None,
-        "directory": None,
-        "profile": None,
-        "backend": None,
-        "tool_version": None,
-        "command": command,
-        "started_at": None,
-        "seconds": None,
-        "exit": {"code": None, "signal": None, "stopped_by": None},
-        "complete": bool(runs) and all(run.get("complete") for run in runs),
-        "measured": any(run.get("measured", True) for run in runs),
-        "snapshots": max((_number(run.get("snapshots")) for run in runs), default=0),
-        "misses": sum(_number(run.get("misses")) for run in runs),
-        "processes": next((run["processes"] for run in runs if run.get("processes")), []),
-        "tools": list(dict.fromkeys(_tools(runs))),
-        "runs": [str(run["id"]) for run in runs if run.get("id")],
-    }
+    return reading.facts(
+        command=next((run["command"] for run in runs if run.get("command")), []),
+        complete=bool(runs) and all(run.get("complete") for run in runs),
+        measured=any(run.get("measured", True) for run in runs),
+        snapshots=max((_number(run.get("snapshots")) for run in runs), default=0),
+        misses=sum(_number(run.get("misses")) for run in runs),
+        processes=next((run["processes"] for run in runs if run.get("processes")), []),
+        tools=list(dict.fromkeys(_tools(runs))),
+        runs=[str(run["id"]) for run in runs if run.get("id")],
+    )
 
 
 def _number(value: object) -> int:

@@ -1,8 +1,9 @@
-"""Durations, sizes and signals as people write them, and back. Everything here raises ValueError with a sentence for the user."""
+"""Durations, sizes, signals and moments as people write them, and back. Parsers raise ValueError with a sentence for the user."""
 
 import math
 import re
 import signal
+import time
 
 LONGEST_SECONDS = 10 * 366 * 86400.0  # ten years: more is a slip, and overflows the timers of the system
 LARGEST_BYTES = 2**63 - 1
@@ -54,6 +55,11 @@ def format_duration(seconds: float) -> str:
 
         written = format(Decimal(written), "f")
     return (written.rstrip("0").rstrip(".") if "." in written else written) + "s"
+
+
+def utc_text(moment: float) -> str:
+    """Unix time in ISO 8601, to the second: 2026-01-02T03:04:05Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def parse_size(text: str) -> int:

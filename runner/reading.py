@@ -1,6 +1,5 @@
 """Everything from the disk on: native outputs -> recordings -> names -> an answer, for a run and for bare files alike."""
 
-import datetime
 import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,13 +14,30 @@ from runner.manifest import Manifest, Redaction, outcome_of
 from runner.model import Answer, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, called
 from runner.profile import Profile
-from runner.quantities import signal_name
+from runner.quantities import signal_name, utc_text
 from runner.rundir import RunDirectory
 from runner.symbols.missing import what_brings_lines
 from runner.symbols.resolve import resolve
 from runner.symbols.store import Names, load_names, save_names
 
-LeaveOut = Callable[[Recording], None]  # takes out of a recording what is not to be judged
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for beside the run, or the files.
+
+    warmup     seconds at the start that growth leaves out; None: as the run was told
+    children   whose recordings matter: all, none or a program's name; None: as the run was told
+    search     where binaries and debug files are looked for
+    leave_out  takes out of a recording what is not to be judged
+    """
+
+    warmup: float | None = None
+    children: str | None = None
+    search: Sequence[Path] = ()
+    leave_out: Callable[[Recording], None] | None = None
+
+
+AS_IT_IS = Asked()
 
 
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
@@ -66,32 +82,28 @@ class Evidence:
     nothing: str = ""
 
 
-def evidence_of(
-    what: Sequence[str], runs_dir: Path, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
-) -> Evidence:
+def evidence_of(what: Sequence[str], runs_dir: Path, asked: Asked = AS_IT_IS) -> Evidence:
     """What was recorded, named and not yet judged. Raises LeakrunError(USAGE)."""
     found = located(what, runs_dir)
     if isinstance(found, RunDirectory):
-        return evidence_of_run(found, warmup=warmup, children=children, search=search)
+        return evidence_of_run(found, asked)
     recordings = formats.read_files(found)
-    resolve(recordings, search=search, cache_dir=_cache_directory())
-    return Evidence(", ".join(str(path) for path in found), recordings, warmup=warmup or 0.0)
+    resolve(recordings, search=asked.search, cache_dir=_cache_directory())
+    return Evidence(", ".join(str(path) for path in found), recordings, warmup=asked.warmup or 0.0)
 
 
-def evidence_of_run(
-    run: RunDirectory, *, warmup: float | None = None, children: str | None = None, search: Sequence[Path] = ()
-) -> Evidence:
+def evidence_of_run(run: RunDirectory, asked: Asked = AS_IT_IS) -> Evidence:
     """What a run recorded: of all its processes, or of those that `children` says. Of a hunt that is its main step."""
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
-        return evidence_of_run(rundir.main_step(run, manifest), warmup=warmup, children=children, search=search)
+        return evidence_of_run(rundir.main_step(run, manifest), asked)
     outcome = _outcome(manifest)
-    chosen, recordings, _ = _read_run(run, outcome, search)
-    heard = _heard(recordings, outcome, manifest, children)
+    chosen, recordings, _ = _read_run(run, outcome, asked.search)
+    heard = _heard(recordings, outcome, manifest, asked.children)
     nothing = ""
     if not heard:
         nothing = gaps.why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
-    return Evidence(run.id, heard, run, chosen.wrappers, _warmup(warmup, manifest), nothing)
+    return Evidence(run.id, heard, run, chosen.wrappers, _warmup(asked.warmup, manifest), nothing)
 
 
 def is_file(name: str) -> bool:
@@ -105,35 +117,28 @@ def is_file(name: str) -> bool:
 # ---- a run directory
 
 
-def conclude_run(
-    run: RunDirectory,
-    *,
-    warmup: float | None = None,
-    children: str | None = None,
-    search: Sequence[Path] = (),
-    ended: bool = False,
-    leave_out: LeaveOut | None = None,
-) -> Answer:
+def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = False) -> Answer:
     """What a run says. `ended`: it has just done so, and symbols.json, which is due then, is written."""
     manifest = run.read_manifest()
     outcome = _outcome(manifest)
-    chosen, recordings, names = _read_run(run, outcome, search)
+    chosen, recordings, names = _read_run(run, outcome, asked.search)
     if ended and names.modules:
         save_names(names, run.symbols)
-    heard = _heard(recordings, outcome, manifest, children)
-    if leave_out is not None:
+    heard = _heard(recordings, outcome, manifest, asked.children)
+    if asked.leave_out is not None:
         for recording in heard:
-            leave_out(recording)
+            asked.leave_out(recording)
     unmeasured = gaps.why_unmeasured(manifest, outcome, recordings, ended=ended)
+    backend = backends.get(chosen.backend)
     scope = analysis.Scope(
-        sees=backends.get(chosen.backend).sees,
+        sees=backend.sees,
         wrappers=chosen.wrappers,
-        warmup=_warmup(warmup, manifest),
+        warmup=_warmup(asked.warmup, manifest),
         finished=gaps.finished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
         advice=what_brings_lines,
         resident=_resident(run, manifest),
-        **gaps.unrecorded(outcome, recordings, manifest, children, backends.get(chosen.backend).own_processes(run.raw, outcome)),
+        **gaps.unrecorded(outcome, recordings, manifest, asked.children, backend.own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, Redaction(chosen.redact), measured=not unmeasured)
@@ -217,7 +222,6 @@ def _outcome(manifest: Manifest) -> Outcome:
 def _run_facts(
     run: RunDirectory, manifest: Manifest, outcome: Outcome, heard: Sequence[Recording], hide: Redaction, *, measured: bool
 ) -> dict[str, Any]:
-    started = datetime.datetime.fromtimestamp(outcome.started_at, datetime.UTC)
     main = next((each for each in heard if each.pid == outcome.pid), heard[0] if heard else None)
     return {
         "id": run.id,
@@ -226,7 +230,7 @@ def _run_facts(
         "backend": manifest["backend"],
         "tool_version": ".".join(map(str, manifest["tool"]["version"])) or None,
         "command": manifest["command"],
-        "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "started_at": utc_text(outcome.started_at),
         "seconds": outcome.seconds,
         "exit": {
             "code": outcome.code,
@@ -245,49 +249,48 @@ def _run_facts(
 # ---- bare files
 
 
-def conclude_files(
-    files: Sequence[Path], *, warmup: float = 0.0, search: Sequence[Path] = (), leave_out: LeaveOut | None = None
-) -> Answer:
-    """What native outputs say that no run of leakrun made. Heap dumps of one process are one recording."""
-    return conclude_recordings(formats.read_files(files), files, warmup=warmup, search=search, leave_out=leave_out)
-
-
-def conclude_recordings(
-    recordings: list[Recording],
-    files: Sequence[Path],
-    *,
-    warmup: float = 0.0,
-    search: Sequence[Path] = (),
-    leave_out: LeaveOut | None = None,
-) -> Answer:
-    """What recordings say that were read from such files."""
-    resolve(recordings, search=search, cache_dir=_cache_directory())
-    if leave_out is not None:
+def conclude_recordings(recordings: list[Recording], files: Sequence[Path], asked: Asked = AS_IT_IS) -> Answer:
+    """What recordings say that were read from native outputs that no run of leakrun made."""
+    resolve(recordings, search=asked.search, cache_dir=_cache_directory())
+    if asked.leave_out is not None:
         for recording in recordings:
-            leave_out(recording)
+            asked.leave_out(recording)
     sees = frozenset[Any]().union(*(backends.get(each.tool).sees for each in recordings if each.tool in backends.names()))
-    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=warmup, advice=what_brings_lines))
-    tools = {each.tool for each in recordings}
+    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=asked.warmup or 0.0, advice=what_brings_lines))
+    tools = sorted({each.tool for each in recordings})
     main = recordings[0]
-    answer.run = {
+    answer.run = facts(
+        backend=tools[0] if len(tools) == 1 else None,
+        tool_version=main.tool_version,
+        command=main.command,
+        complete=all(each.complete for each in recordings),
+        snapshots=len(main.snapshots),
+        processes=[{"pid": each.pid, "command": each.command} for each in recordings],
+        files=[str(path) for path in files],
+        tools=tools,
+    )
+    return answer
+
+
+def facts(**known: object) -> dict[str, Any]:
+    """What an answer says of its run, all of it unknown but `known`."""
+    return {
         "id": None,
         "directory": None,
         "profile": None,
-        "backend": tools.pop() if len(tools) == 1 else None,
-        "tool_version": main.tool_version,
-        "command": main.command,
+        "backend": None,
+        "tool_version": None,
+        "command": [],
         "started_at": None,
         "seconds": None,
         "exit": {"code": None, "signal": None, "stopped_by": None, "by_tool": None},
-        "complete": all(each.complete for each in recordings),
+        "complete": True,
         "measured": True,
-        "snapshots": len(main.snapshots),
+        "snapshots": 0,
         "misses": 0,
-        "processes": [{"pid": each.pid, "command": each.command} for each in recordings],
-        "files": [str(path) for path in files],
-        "tools": sorted({each.tool for each in recordings}),
+        "processes": [],
+        **known,
     }
-    return answer
 
 
 def seen_by(answer: Answer) -> frozenset[str]:

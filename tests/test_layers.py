@@ -30,7 +30,7 @@ ORDER: dict[str, set[str]] = {
     "rundir": {"manifest", "plan", "profile"},
     "analysis": {"model"},
     "gate": {"analysis", "formats", "model", "paths"},
-    "reports": {"analysis", "formats", "gate", "model", "paths"},
+    "reports": {"analysis", "formats", "gate", "model", "paths", "quantities"},
 }
 ORDER["gaps"] = {"manifest", "model", "plan", "quantities"}
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run

@@ -173,10 +173,12 @@ def _checked(
     answer = answers.answer_of(
         what,
         settings.runs_dir,
-        warmup=settings.warmup,
-        children=settings.children,
-        search=search,
-        leave_out=(lambda recording: suppressed.leave_out(recording, entries, used)) if entries else None,
+        reading.Asked(
+            warmup=settings.warmup,
+            children=settings.children,
+            search=search,
+            leave_out=(lambda recording: suppressed.leave_out(recording, entries, used)) if entries else None,
+        ),
     )
     items = gate.items_of(answer)
     suppressed.mark(items, entries, used)

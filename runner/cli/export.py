@@ -120,10 +120,10 @@ def _write_timeline(moment: "Moment", stream: BinaryIO) -> None:
 
 def _write_json(moment: "Moment", runs_dir: Path, search: tuple[Path, ...], stream: BinaryIO) -> None:
     """The answer, with the stacks of the moment under a key of its own."""
-    from runner import answers
+    from runner import answers, reading
     from runner.formats.writers import stacks
     from runner.reports import answer_json
 
-    answer = answers.answer_of([moment.reference.what], runs_dir, search=search)
+    answer = answers.answer_of([moment.reference.what], runs_dir, reading.Asked(search=search))
     document = {**answer_json.to_dict(answer), "moment": stacks.to_dict(_sheet(moment))}
     stream.write(answer_json.text_of(document).encode())

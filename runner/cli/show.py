@@ -33,10 +33,10 @@ def show(
     settings = options.settings(
         config_file, runs_dir=runs_dir, warmup=warmup, children=children, verbose=verbose, no_color=no_color
     )
-    from runner import answers
+    from runner import answers, reading
 
-    search = options.search_path(exe, symbol_path)
-    answer = answers.answer_of(what, settings.runs_dir, warmup=settings.warmup, children=settings.children, search=search)
+    asked = reading.Asked(warmup=settings.warmup, children=settings.children, search=options.search_path(exe, symbol_path))
+    answer = answers.answer_of(what, settings.runs_dir, asked)
     if json:
         from runner.reports import answer_json
 
@@ -48,5 +48,5 @@ def show(
         if graph:
             from runner.cli.graph import show_graph
 
-            show_graph(what, settings, search, sys.stdout)
+            show_graph(what, settings.runs_dir, asked, sys.stdout)
     return 0

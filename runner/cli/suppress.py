@@ -42,11 +42,11 @@ def suppress(
     It stands for every leak in that function that comes about in the same way, whichever line it is in.
     """
     settings = options.settings(config_file, runs_dir=runs_dir)
-    from runner import answers
+    from runner import answers, reading
     from runner.cli.output import writing
 
-    search = options.search_path(exe, symbol_path)
-    finding = _finding(answers.answer_of([what], settings.runs_dir, search=search), rank)
+    asked = reading.Asked(search=options.search_path(exe, symbol_path))
+    finding = _finding(answers.answer_of([what], settings.runs_dir, asked), rank)
     with writing(output) as stream:
         stream.write(_entry(finding, format_).encode("utf-8", "backslashreplace"))
     return 0

@@ -1,12 +1,12 @@
 """The list of runs, on a terminal and as JSON (schema leakrun.runs/1)."""
 
-import datetime
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from runner.analysis.wording import seconds_text, size_text
+from runner.quantities import utc_text
 from runner.reports.plain import encodable, fitted
 from runner.reports.table import aligned
 
@@ -37,13 +37,12 @@ def to_dict(runs: Sequence[Listed], runs_dir: str, problems: Sequence[str]) -> d
 
 
 def _run(each: Listed) -> dict[str, Any]:
-    started = None if each.started_at is None else datetime.datetime.fromtimestamp(each.started_at, datetime.UTC)
     return {
         "id": each.id,
         "directory": each.directory,
         "state": each.state,
         "verdict": each.verdict,
-        "started_at": None if started is None else started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "started_at": None if each.started_at is None else utc_text(each.started_at),
         "age_seconds": each.age,
         "bytes": each.size,
         "profile": each.profile,

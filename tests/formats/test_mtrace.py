@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.answers import answer_of
 from runner.formats import mtrace, read_file
 from runner.model import Metric, Recording, TimeUnit, check_valid
-from runner.reading import conclude_files
 from runner.symbols.resolve import resolve
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mtrace"
@@ -255,6 +255,6 @@ def test_a_bare_log_s_addresses_become_lines(flags: tuple[str, ...], tmp_path: P
 def test_a_log_that_is_too_short_asks_for_no_snapshots(tmp_path: Path) -> None:
     file = tmp_path / "mtrace.log"
     file.write_text(log(*(f"{PLACE} + {64 * n:#x} 0x20" for n in range(1, 4))))
-    answer = conclude_files([file])
+    answer = answer_of([str(file)], tmp_path)
     assert any("of the 8 that are needed: run it longer" in each for each in answer.reasons), answer.reasons
     assert not any("--every" in each for each in answer.reasons)
