@@ -5,6 +5,11 @@ A module that reads a format has `FORMAT` (its name for people), `sniff(head)` a
     sniff(head: bytes) -> bool                        is it mine? `head` is the first 64 KiB of the file
     read(stream: BinaryIO, name: str) -> Recording    what it says; `name` is for messages
 
+Where several processes write into one file the module also has
+
+    read_all(stream: BinaryIO, name: str) -> list[Recording]    one for each; then read() gives the first
+
+Where what a tool says may stand anywhere in a longer text (a build's log) `AMID` is True: the whole of it is looked through.
 Where a tool leaves several dumps of one process the module also has
 
     series_of(name: str) -> tuple[str, int] | None    of a file's name: its series, and its number in it; None for no series
@@ -27,6 +32,7 @@ from runner.formats import _compressed
 from runner.model import Recording, check_valid
 
 HEAD_BYTES = 64 * 1024
+_LONGEST_MARK = 256  # bytes, of what a tool is known by amid a text
 
 
 class UnknownFormatError(LeakrunError):
@@ -47,18 +53,50 @@ def recognise(head: bytes) -> ModuleType | None:
 
 
 def read_file(path: Path) -> Recording:
-    """What a native file says, its format recognised by its content.
+    """What a native file says, its format recognised by its content; where several processes speak in it, the first.
 
     Raises LeakrunError(USAGE) where it can't be opened or is of no known format.
     """
+    return _read(path, whole=False)[0]
+
+
+def _read(path: Path, *, whole: bool = True) -> list[Recording]:
+    """What the file says; `whole`: of each process, and by each tool, that speaks in it."""
     with opened(path) as (stream, module):
-        recording: Recording = module.read(stream, path.name)
+        modules = [module]
+        if whole and _is_amid(module):
+            modules += [other for other in _speaking(stream) if other is not module]
+        recordings: list[Recording] = []
+        for each in modules:
+            stream.seek(0)
+            recordings += (
+                each.read_all(stream, path.name) if whole and hasattr(each, "read_all") else [each.read(stream, path.name)]
+            )
         flaw = _compressed.flaw_of(stream)
     if flaw:
-        recording.flaws.insert(0, f"{path.name}: {flaw}")
-        recording.complete = False
-    check_valid(recording)
-    return recording
+        recordings[0].flaws.insert(0, f"{path.name}: {flaw}")
+        recordings[0].complete = False
+    for recording in recordings:
+        check_valid(recording)
+    return recordings
+
+
+def _is_amid(module: ModuleType) -> bool:
+    """Whether what its tool says may stand anywhere in a longer text."""
+    return bool(getattr(module, "AMID", False))
+
+
+def _speaking(stream: BinaryIO) -> list[ModuleType]:
+    """The modules whose tools say something anywhere in the text that the stream holds."""
+    stream.seek(0)
+    silent, found = list(filter(_is_amid, readers())), list[ModuleType]()
+    text = b""
+    while silent and (more := stream.read(HEAD_BYTES)):
+        text = text[-_LONGEST_MARK:] + more
+        heard = [module for module in silent if module.sniff(text)]
+        found += heard
+        silent = [module for module in silent if module not in heard]
+    return found
 
 
 def read_files(paths: Sequence[Path]) -> list[Recording]:
@@ -68,7 +106,7 @@ def read_files(paths: Sequence[Path]) -> list[Recording]:
     a text made of another file), as a flaw where they may have held something. Raises as read_file() does where none can be read.
     """
     groups, left_out = _grouped(paths)
-    recordings = [_read_group(module, [paths[number] for number in group]) for module, group in groups]
+    recordings = [each for module, group in groups for each in _read_group(module, [paths[number] for number in group])]
     foreign = [error.message for error in left_out if isinstance(error, UnknownFormatError)]
     if foreign:
         more = f", and {len(foreign) - 1} more" if len(foreign) > 1 else ""
@@ -101,12 +139,12 @@ def _grouped(paths: Sequence[Path]) -> tuple[list[tuple[ModuleType, list[int]]],
     return [(module, [place for _, _, place in sorted(group)]) for module, group in groups.values()], left_out
 
 
-def _read_group(module: ModuleType, paths: Sequence[Path]) -> Recording:
+def _read_group(module: ModuleType, paths: Sequence[Path]) -> list[Recording]:
     if len(paths) == 1:
-        return read_file(paths[0])
+        return _read(paths[0])
     recording: Recording = module.read_series((path, None) for path in paths)
     check_valid(recording)
-    return recording
+    return [recording]
 
 
 @contextmanager
@@ -117,8 +155,10 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
             stream = _compressed.opened(file)
             head = stream.read(HEAD_BYTES)
             module = recognise(head)
+            if module is None and b"\0" not in head:
+                module = next(iter(_speaking(stream)), None)
             if module is None:
-                raise _unknown(path, head)
+                raise _unknown(path, head, _compressed.flaw_of(stream))
             stream.seek(0)
             yield stream, module
     except OSError as error:
@@ -129,8 +169,10 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
         raise LeakrunError(ErrorKind.USAGE, f"{str(path)!r}: not a path: {error}", "name a file that a profiler wrote") from error
 
 
-def _unknown(path: Path, head: bytes) -> LeakrunError:
+def _unknown(path: Path, head: bytes, flaw: str) -> LeakrunError:
     known = ", ".join(module.FORMAT for module in readers())
+    if flaw and not head:
+        return LeakrunError(ErrorKind.USAGE, f"{path}: {flaw}", "name a file that is whole")
     if not head:
         return LeakrunError(
             ErrorKind.USAGE, f"{path}: an empty file", "the profiler wrote nothing: did the program run to its end?"

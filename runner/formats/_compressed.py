@@ -1,35 +1,46 @@
-"""Native files that were compressed, by gzip or by zstd, as heaptrack does and as people do: read as if they were not."""
+"""Native files that were compressed, as heaptrack does (gzip, zstd) and as people do (xz, bzip2 too), or saved as UTF-16, as
+Windows does with what a command writes: read as if they were not.
+"""
 
+import bz2
+import codecs
 import gzip
 import io
+import lzma
 import sys
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_Opened = tuple[BinaryIO, tuple[type[Exception], ...]]  # a stream, and what it raises where it is damaged
 
 
 def opened(file: BinaryIO) -> BinaryIO:
-    """What is in the file, which stands at its start: decompressed, where it was compressed."""
-    head = file.read(len(ZSTD))
-    file.seek(0)
-    return io.BufferedReader(_Decompressed(file, head)) if head.startswith((GZIP, ZSTD)) else file
+    """What is in the file, which stands at its start: decompressed where it was compressed, as UTF-8 where it was UTF-16."""
+    for openers in (_COMPRESSED, _ENCODED):
+        head = file.read(_LONGEST_MAGIC)
+        file.seek(0)
+        opener = next((opener for magic, opener in openers.items() if head.startswith(magic)), None)
+        if opener is not None:
+            file = io.BufferedReader(_Decompressed(file, opener))
+    return file
 
 
 def flaw_of(stream: BinaryIO) -> str:
     """Why what opened() gave has ended early; empty where it has not."""
     raw = getattr(stream, "raw", None)
-    return raw.flaw if isinstance(raw, _Decompressed) else ""
+    return raw.flaw or flaw_of(raw.file) if isinstance(raw, _Decompressed) else ""
 
 
 class _Decompressed(io.RawIOBase):
     """What is in a compressed file. Where that is cut or damaged it ends early, and `flaw` says why; nothing is raised."""
 
-    def __init__(self, file: BinaryIO, head: bytes) -> None:
-        self._stream, self._broken = _zstd(file) if head.startswith(ZSTD) else _gzip(file)
+    def __init__(self, file: BinaryIO, opener: Callable[[BinaryIO], _Opened]) -> None:
+        self.file = file
+        self._stream, self._broken = opener(file)
         self._size: int | None = None
         self.flaw = ""
 
@@ -82,13 +93,64 @@ class _Decompressed(io.RawIOBase):
             count -= passed
 
 
-def _gzip(file: BinaryIO) -> tuple[BinaryIO, tuple[type[Exception], ...]]:
+class _Utf8(io.RawIOBase):
+    """A text of UTF-16 as UTF-8. Of its places only the start can be gone back to."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start()
+
+    def _start(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-16")("backslashreplace")
+        self._rest = b""
+        self._at = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As RawIOBase promises."""
+        while not self._rest and (chunk := self._file.read(_CHUNK)):
+            self._rest = self._decoder.decode(chunk).encode("utf-8", "backslashreplace")
+        data, self._rest = self._rest[:size], self._rest[size:]
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To the start."""
+        if offset or whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("only to the start")
+        self._file.seek(0)
+        self._start()
+        return 0
+
+    def tell(self) -> int:
+        """The place in what was decoded."""
+        return self._at
+
+
+def _utf16(file: BinaryIO) -> _Opened:
+    return cast(BinaryIO, _Utf8(file)), ()
+
+
+def _gzip(file: BinaryIO) -> _Opened:
     return cast(BinaryIO, gzip.GzipFile(fileobj=file)), (gzip.BadGzipFile, zlib.error)
 
 
-def _zstd(file: BinaryIO) -> tuple[BinaryIO, tuple[type[Exception], ...]]:
+def _bzip2(file: BinaryIO) -> _Opened:
+    return cast(BinaryIO, bz2.BZ2File(file)), (OSError, ValueError)
+
+
+def _xz(file: BinaryIO) -> _Opened:
+    return cast(BinaryIO, lzma.LZMAFile(file)), (lzma.LZMAError,)
+
+
+def _zstd(file: BinaryIO) -> _Opened:
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
         from backports import zstd
     return cast(BinaryIO, zstd.ZstdFile(file)), (zstd.ZstdError,)
+
+
+_COMPRESSED = {b"\x1f\x8b": _gzip, b"\x28\xb5\x2f\xfd": _zstd, b"BZh": _bzip2, b"\xfd7zXZ\0": _xz}
+_ENCODED = {codecs.BOM_UTF16_LE: _utf16, codecs.BOM_UTF16_BE: _utf16}
+_LONGEST_MAGIC = max(map(len, _COMPRESSED))
+_CHUNK = 1 << 16

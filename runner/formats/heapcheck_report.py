@@ -22,6 +22,7 @@ from typing import BinaryIO
 from runner.model import Amount, Frame, Loss, LossKind, Recording
 
 FORMAT = "gperftools heap checker's report"
+AMID = True
 
 _N = rb"(\d{1,18})"
 _FOUND = re.compile(rb"Leak check (.*) detected leaks of %b bytes in %b objects" % (_N, _N))

@@ -11,7 +11,8 @@
 
 Written by compiler-rt's lib/lsan/lsan_common.cpp, of which GCC has a copy. "Indirect" is what other lost blocks point to;
 LeakSanitizer does not say which. Errors that AddressSanitizer stopped the program for
-("ERROR: AddressSanitizer: heap-use-after-free ...") are read too.
+("ERROR: AddressSanitizer: heap-use-after-free ...") are read too, and the list of what suppressions left out. A build's log
+may have a time or a name before each line.
 
 leakrun's own shim writes below each report that the check was made, or why it was not, and /proc/PID/maps:
 
@@ -32,12 +33,13 @@ from runner.mappings import parse_maps
 from runner.model import Defect, Frame, Loss, LossKind, Recording
 
 FORMAT = "LeakSanitizer's report"
+AMID = True
 
 _N = rb"(\d{1,18})"
 _COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 _LEAKS = re.compile(rb"==(\d+)==\s*ERROR: LeakSanitizer: detected memory leaks")
 _FATAL = re.compile(rb"(?:==(\d+)==)?\s*LeakSanitizer has encountered a fatal error")
-_ERROR = re.compile(rb"==(\d+)==\s*ERROR: AddressSanitizer: ([A-Za-z-]+)(.*)")
+_ERROR = re.compile(rb"==(\d+)==\s*ERROR: (?:HW)?AddressSanitizer: ([A-Za-z-]+)(.*)")
 _LEAK = re.compile(rb"(Direct|Indirect) leak of %b byte\(s\) in %b object\(s\) allocated from:" % (_N, _N))
 _SUMMARY = re.compile(rb"SUMMARY: \w+Sanitizer: ")
 _OMITTED = re.compile(rb"Omitting %b more leak" % _N)
@@ -51,6 +53,14 @@ _CODE = re.compile(
 _AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
 _AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
 _CHECKED = re.compile(rb"leakrun: (checked|not checked: (.*))")
+_SUPPRESSIONS = re.compile(rb"Suppressions used:$")  # lsan_common.cpp, PrintMatchedSuppressions
+_SUPPRESSED = re.compile(rb"\s*%b\s+%b (\S.*)" % (_N, _N))  # count, bytes, template
+# What begins a report; with a build's own words before it, as before all lines of the report.
+_BEGIN = re.compile(
+    rb"==\d+==\s*(?:ERROR: (?:HW)?(?:Address|Leak)Sanitizer: |LeakSanitizer has encountered a fatal)|Suppressions used:\s*$",
+    re.MULTILINE,
+)
+_OURS = re.compile(rb"^leakrun: (?:not )?checked", re.MULTILINE)
 _MAPS = b"MAPPED_LIBRARIES:"
 _END = b"leakrun: end\n"
 _SHADOW = (b"Shadow bytes around", b"  Right alloca redzone")  # the first and the last of what ASan prints of its shadow memory
@@ -64,21 +74,20 @@ _WHY_FATAL = "a debugger or strace holds the program, or the system forbids ptra
 
 def sniff(head: bytes) -> bool:
     """Whether the sanitizer, or leakrun's shim beside it, speaks in `head`."""
-    return any(_begins(_COLOURS.sub(b"", line)) for line in head.split(b"\n"))
-
-
-def _begins(line: bytes) -> bool:
-    return any(pattern.match(line) for pattern in (_LEAKS, _ERROR, _FATAL, _CHECKED))
+    return _BEGIN.search(_COLOURS.sub(b"", head)) is not None or _OURS.search(head) is not None
 
 
 def read(stream: BinaryIO, name: str) -> Recording:
     """What was lost, of all reports in the text, and the errors that it tells of."""
-    reader = _Reader(name)
+    reader, indent = _Reader(name), 0
     while line := stream.readline(_LONGEST_LINE):
         if line.rstrip() == _MAPS:
             reader.take_maps(stream.read(_MOST_MAPS))
             break
-        reader.take(_COLOURS.sub(b"", line.rstrip(b"\r\n")))
+        line = _COLOURS.sub(b"", line.rstrip(b"\r\n"))
+        if begin := _BEGIN.search(line):
+            indent = begin.start()
+        reader.take(line[indent:])
     return reader.finish()
 
 
@@ -90,6 +99,7 @@ class _Reader:
         self.recording = Recording("lsan")
         self._looked = False  # for leaks, or it is said why not
         self._open = False  # a report has begun, and its end was not seen
+        self._in_suppressions = False
         self._close: Callable[[int], None] | None = None  # what becomes of the stack whose frames are being read
         self._frames: list[Frame] = []
         self._offsets: dict[int, int] = {}  # in their objects, of addresses without a name
@@ -121,12 +131,24 @@ class _Reader:
             self.recording.limits.append(f"{int(omitted[1]):,} more leaks are left out of the report (max_leaks)")
         elif line.startswith(_SHADOW):
             self._open = line.startswith(_SHADOW[0])
+        elif _SUPPRESSIONS.match(line):
+            self._looked = self._in_suppressions = True
+        elif self._in_suppressions:
+            self._take_suppressed(line)
         elif checked := _CHECKED.match(line):
             self._looked = True
             if checked[2]:
                 self.recording.flaws.append(f"{FATAL}: {_text(checked[2])}")
         elif self._defect is not None and _ANOTHER_STACK.match(line):
             self._begin_another(line)
+
+    def _take_suppressed(self, line: bytes) -> None:
+        """A line of the table of suppressions: its head, a row, or a rule that ends it."""
+        if line.startswith(b"---"):
+            self._in_suppressions = False
+        elif row := _SUPPRESSED.fullmatch(line):
+            blocks = "1 block" if row[1] == b"1" else f"{int(row[1]):,} blocks"
+            self.recording.limits.append(f"left out by the suppression {_text(row[3])!r}: {int(row[2]):,} bytes in {blocks}")
 
     def take_maps(self, text: bytes) -> None:
         """The rest of the file."""

@@ -1,7 +1,8 @@
 """memcheck's log as people read it: `==PID== ` before each line, in a file of its own or amid what the program printed.
 
-A record is a headline, a stack (`   at`, `   by`), and one or more lines that begin with a single space, each with a
-stack of its own; an empty line ends it. Written by valgrind's memcheck/mc_errors.c and mc_leakcheck.c; the kinds are
+It may be part of a longer one, of a build's say, which puts a time or a name before each line, and colours; several processes
+may speak in it. A record is a headline, a stack (`   at`, `   by`), and one or more lines that begin with a single space, each
+with a stack of its own; an empty line ends it. Written by valgrind's memcheck/mc_errors.c and mc_leakcheck.c; the kinds are
 those that the XML has for the same headlines.
 """
 
@@ -14,16 +15,19 @@ from runner.formats._valgrind import Rows, add_flaw, amount_of, mark_inlined, pa
 from runner.model import Amount, Defect, Frame, HeapSummary, Loss, LossKind, Recording
 
 FORMAT = "memcheck log"
+AMID = True
 
 _STAMP = r"(?:[0-9]+:[0-9:.]+ )?"  # --time-stamp=yes
 _PREFIX = re.compile(rf"==\s?{_STAMP}([0-9]{{1,10}})== ?(.*)", re.DOTALL)
-_BANNER = re.compile(rf"^=={_STAMP}[0-9]+== (\S+), an? [a-z ,]+".encode(), re.MULTILINE)
-_MINE = re.compile(
-    rf"^.*=={_STAMP}[0-9]+== *(?:HEAP SUMMARY:|LEAK SUMMARY:|[0-9,]+ .*bytes in [0-9,]+ .*blocks are "
+_TOOL = r"([A-Z]\S+), an? [a-z]"  # Memcheck, a memory error detector
+_OPENING = (
+    r"(?:HEAP SUMMARY:|LEAK SUMMARY:|[0-9,]+ [^\n]*bytes in [0-9,]+ [^\n]*blocks are "
     r"|Invalid (?:read|write) of size |Conditional jump or move depends on uninit|Use of uninitialised value "
-    r"|Syscall param |Invalid free\(\) |Mismatched free\(\) |Source and destination overlap )".encode(),
-    re.MULTILINE,
+    r"|Syscall param |Invalid free\(\) |Mismatched free\(\) |Source and destination overlap )"
 )
+_BANNER, _MINE = (re.compile(rf"=={_STAMP}[0-9]+== *{begin}".encode()) for begin in (_TOOL, _OPENING))
+_IS_BANNER, _IS_OPENING = re.compile(_TOOL), re.compile(rf"{_TOOL}| *{_OPENING}")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _FRAME = re.compile(r"   (?:at|by) (0x.*)", re.DOTALL)
 _KINDS = (
     ("Invalid read of size ", "InvalidRead"),
@@ -63,14 +67,66 @@ _UNSHOWN = {
 
 
 def sniff(head: bytes) -> bool:
-    """True for a log with memcheck's banner or, where the banner is missing, with its headlines; not for other tools'."""
-    banner = _BANNER.search(head)
-    return banner[1] == b"Memcheck" if banner is not None else _MINE.search(head) is not None
+    """True for a log with memcheck's banner or, where there is none at all, with its headlines; not for other tools'."""
+    banners = {banner[1] for banner in _BANNER.finditer(head)}
+    return b"Memcheck" in banners if banners else _MINE.search(head) is not None
 
 
-def read(stream: BinaryIO, name: str) -> Recording:  # noqa: ARG001 - the interface of all readers
-    """One recording of the process whose lines come first. That others wrote here too is a flaw."""
-    return _Reader().recording(Rows(stream))
+def read(stream: BinaryIO, name: str) -> Recording:
+    """The process that speaks first. That others wrote here too is a flaw."""
+    first, *others = read_all(stream, name)
+    if others:
+        pids = ", ".join(str(each.pid) for each in others[:10])
+        add_flaw(first, f"other processes wrote here too, and are left out ({pids}): use %p in --log-file")
+    return first
+
+
+def read_all(stream: BinaryIO, name: str) -> list[Recording]:  # noqa: ARG001 - the interface of all readers
+    """A recording for each process that speaks in the log, in the order in which they begin; one at least."""
+    return _Log().recordings(Rows(stream))
+
+
+class _Log:
+    """Tells who speaks in each row."""
+
+    def __init__(self) -> None:
+        self._all: list[_Process] = []
+        self._by_pid: dict[str, _Process] = {}
+        self._speaker: _Process | None = None
+        self._indent = 0  # what a build's log puts before its rows, in characters
+
+    def recordings(self, rows: Rows) -> list[Recording]:
+        for row in _all_rows(rows):
+            said = self._said_in(row)
+            if said is not None:
+                self._speaker = self._process(said[1], said[2])
+                self._speaker.take(said[2])
+                self._indent = said.start()
+            elif self._speaker is not None:
+                self._speaker.take_beside(row[self._indent :])
+        found = [(process.recording(), process) for process in self._all]
+        return [recording for recording, process in found if process.is_memcheck] or [_Process(None).recording()]
+
+    def _said_in(self, row: str) -> re.Match[str] | None:
+        """The pid and the text that valgrind says in this row; None for a row of the program's own.
+
+        Behind other text, which may be the program's, one that is not known yet must begin as memcheck does.
+        """
+        at = row.find("==")
+        while at >= 0:
+            said = _PREFIX.match(row, at)
+            if said is not None and (at == 0 or said[1] in self._by_pid or _IS_OPENING.match(said[2])):
+                return said
+            at = row.find("==", at + 1)
+        return None
+
+    def _process(self, pid: str, text: str) -> "_Process":
+        """The one of that pid; where the pid is used again, a new one."""
+        known = self._by_pid.get(pid)
+        if known is None or (known.ended and _IS_BANNER.match(text)):
+            known = self._by_pid[pid] = _Process(int(pid))
+            self._all.append(known)
+        return known
 
 
 class _Record:
@@ -87,50 +143,46 @@ class _Record:
             self.stacks.append((text, []))
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self._recording = Recording("memcheck")
+class _Process:
+    """What one process says."""
+
+    def __init__(self, pid: int | None) -> None:
+        self.ended = False
+        self._recording = Recording("memcheck", pid=pid)
         self._leaks = LeakRecords()
         self._record: _Record | None = None
         self._loss: Loss | None = None  # the last, which a suppression may follow
+        self._suppression: list[str] | None = None  # that is being read
         self._count: int | None = None  # of the record that follows, where the list of contexts gives it
-        self._others: set[int] = set()
-        self._ended = False
+        self._tool = ""  # by its banner
 
-    def recording(self, rows: Rows) -> Recording:
-        recording = self._recording
-        suppression: list[str] | None = None
-        for row in _all_rows(rows):
-            text = self._own_text(row)
-            if text is not None:
-                self._take(text)
-            elif row == "{" or suppression is not None:
-                suppression = self._take_suppression(row, suppression or [])
+    @property
+    def is_memcheck(self) -> bool:
+        """Whether it is, once all was read: not another tool of valgrind's, nor what only looks like one."""
+        said = self._recording
+        return self._tool == "Memcheck" or (
+            not self._tool and bool(self.ended or said.losses or said.defects or said.leak_summary or said.heap_summary)
+        )
+
+    def recording(self) -> Recording:
+        """All that it said, and what is missing."""
         self._end_record()
-        recording.losses = self._leaks.losses
-        if not self._ended:
-            add_flaw(recording, "there is no ERROR SUMMARY: the log is cut, or it was written with -q")
-        if self._others:
-            others = ", ".join(map(str, sorted(self._others)[:10]))
-            add_flaw(recording, f"other processes wrote here too, and are left out ({others}): use %p in --log-file")
-        return recording
+        self._recording.losses = self._leaks.losses
+        if not self.ended:
+            add_flaw(self._recording, "there is no ERROR SUMMARY: the log is cut, or it was written with -q")
+        return self._recording
 
-    def _own_text(self, row: str) -> str | None:
-        """What memcheck says in this row, without the prefix; None for the program's own output and other processes'."""
-        match = _PREFIX.match(row)
-        if match is None and self._recording.pid is not None:
-            at = row.find(f"{self._recording.pid}== ")  # behind an output without a line end
-            start = row.rfind("==", 0, at + 1) if at > 0 else -1
-            match = _PREFIX.match(row, start) if start >= 0 else None
-        if match is None:
-            return None
-        pid = int(match[1])
-        if self._recording.pid is None:
-            self._recording.pid = pid
-        if pid != self._recording.pid:
-            self._others.add(pid)
-            return None
-        return match[2]
+    def take(self, text: str) -> None:
+        """A row, without what valgrind puts before it."""
+        if (banner := _IS_BANNER.match(text)) is not None:
+            self._tool = banner[1]
+        elif self._tool in ("", "Memcheck"):
+            self._take(text)
+
+    def take_beside(self, row: str) -> None:
+        """A row that valgrind did not put its mark before, after one of this process."""
+        if row == "{" or self._suppression is not None:
+            self._suppression = self._take_suppression(row, self._suppression or [])
 
     def _take(self, text: str) -> None:
         if not text.strip():
@@ -155,7 +207,7 @@ class _Reader:
         elif text.startswith("Parent PID: "):
             recording.parent_pid = amount_of(text.removeprefix("Parent PID: "))
         elif text.startswith("ERROR SUMMARY: "):
-            self._ended = True
+            self.ended = True
         elif text in _UNSHOWN:
             if _UNSHOWN[text] not in recording.limits:
                 recording.limits.append(_UNSHOWN[text])
@@ -224,10 +276,14 @@ class _Reader:
 
 
 def _all_rows(rows: Rows) -> Iterator[str]:
-    for row in rows:
-        yield text_of(row).rstrip("\r")
+    yield from map(_plain, rows)
     if rows.unfinished:
-        yield text_of(rows.unfinished).rstrip("\r")
+        yield _plain(rows.unfinished)
+
+
+def _plain(row: bytes) -> str:
+    text = text_of(row)
+    return (_COLOURS.sub("", text) if "\x1b" in text else text).rstrip("\r")
 
 
 def _amount(size: str, blocks: str) -> Amount | None:
