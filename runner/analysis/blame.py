@@ -62,13 +62,12 @@ class Suspect:
     callers: dict[tuple[FunctionKey, int | None], list[float]] = field(default_factory=dict)
     stacks: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def add(self, blamer: "Blamer", number: int, stack_id: int, outer: int, kept: float, had: float) -> None:
-        """One more stack that would blame its caller if this is a wrapper."""
+    def add_fate(self, blamer: "Blamer", stack_id: int, outer: int, kept: float, had: float) -> None:
+        """What became of the blocks of one more stack, in which the caller stands at `outer`."""
         frame_id = blamer.frame_id_at(stack_id, outer)
         sums = self.callers.setdefault((blamer.keys[frame_id], blamer.line_of(frame_id)), [0.0, 0.0])
         sums[0] += kept
         sums[1] += had
-        self.stacks.append((number, stack_id, outer))
 
     def is_wrapper(self, key: FunctionKey, every_fate_known: bool) -> bool:
         """Whether its callers are to blame for what it allocates."""
@@ -230,14 +229,16 @@ class _Blame:
         """Count a stack for the function at `position`; whether that has a caller to blame instead."""
         blamer, turnover = self.blamers[number], self._turnovers[number]
         kept, had = (turnover.kept[stack_id], turnover.had[stack_id]) if turnover is not None else (0.0, 0.0)
-        if turnover is not None and not had:
-            return False
+        tells = turnover is None or had > 0  # else it follows what is found out from others
         frame = blamer.frame_at(stack_id, position)
-        suspect.lines.add(frame.line)
+        if tells:
+            suspect.lines.add(frame.line)
         outer = blamer.caller(stack_id, position)
         if outer == HIDDEN or takes_nothing(frame):
             return False
-        suspect.add(blamer, number, stack_id, outer, kept, had)
+        if tells:
+            suspect.add_fate(blamer, stack_id, outer, kept, had)
+        suspect.stacks.append((number, stack_id, outer))
         return True
 
     def _is_inner_wrapper(self, suspect: Suspect) -> bool:

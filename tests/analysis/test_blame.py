@@ -120,6 +120,12 @@ def test_a_caller_that_has_some_blocks_in_use_frees_all_the_same():
     assert blamed_lines(stacks, [(4e5, 1e6), (1e6, 1e6)]) == [7, 7], "neither gives most of it back"
 
 
+def test_a_wrapper_is_looked_through_also_where_nothing_is_known_of_the_blocks():
+    stacks = [[MALLOC, LEAF, code(name, line), MAIN] for name, line in (("parse", 20), ("serve", 30), ("start", 40))]
+    assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6), (0, 0)]) == [20, 30, 40]
+    assert blamed_lines(stacks, [(0, 0), (1e6, 1e6), (0, 0)]) == [7, 7, 7], "one caller's fate alone tells nothing"
+
+
 def test_two_calls_in_one_function_are_two_callers():
     stacks = [[MALLOC, LEAF, code("main", 20)], [MALLOC, LEAF, code("main", 30)]]
     assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6)]) == [20, 30]
