@@ -31,11 +31,12 @@ int main(void) {
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A cgroup below our own, which holds 64 MiB."""
+    """A cgroup that holds 64 MiB: below our own in v1, beside it in v2, where one with processes has none below it."""
     counter, limit = memory_limit.counter_and_limit(os.getpid())
     if limit is None:
         pytest.skip("there is no memory cgroup to be seen here")
-    place = counter.parent / f"leakrun-test-{uuid.uuid4().hex[:8]}"
+    above = counter.parent if limit.name == "memory.limit_in_bytes" else counter.parent.parent
+    place = above / f"leakrun-test-{uuid.uuid4().hex[:8]}"
     try:
         place.mkdir()
         (place / limit.name).write_text(str(64 << 20))
