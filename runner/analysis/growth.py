@@ -126,14 +126,14 @@ class _Judge:
         return self._less_sure(rows, trends)
 
     def _less_sure(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:
-        """Where frees are counted: what may be a saw-tooth that the snapshots met at one place after another, or chance."""
+        """What may be a saw-tooth that the snapshots met at one place after another; where frees are counted, chance too."""
         times = self._line.times
         growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
         if not growing:
             return trends
         allocated, blocks, made = map(self._counted, (Metric.ALLOCATED_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BLOCKS))
         for number in growing:
-            shape = None if allocated is None else may_be_teeth(times, rows[number], allocated[number])
+            shape = may_be_teeth(times, rows[number], None if allocated is None else allocated[number])
             if blocks is not None and made is not None and shape is not Shape.UNDECIDED:
                 shape = may_be_chance(times, rows[number], blocks[number], made[number]) or shape
             if shape is not None:

@@ -45,6 +45,7 @@ _OVERDUE = 2.3  # so long after it the next jump would have come
 _WHOLE_TOOTH = 0.8  # of the rise
 _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
 _SOON_ALIASED = 7  # so few may well
+_EVEN = 0.1  # of the usual distance: what the distances of snapshots on a timer differ by
 _FEWEST_FOR_STEPS = 12  # points
 _CHANCE = 2.5  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
 _STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
@@ -94,13 +95,17 @@ def _apart(times: Floats) -> Flags:
     return np.asarray(gaps >= _APART * np.median(np.diff(late)))
 
 
-def may_be_teeth(times: Floats, row: Floats, allocated: Floats) -> Shape | None:
+def may_be_teeth(times: Floats, row: Floats, allocated: Floats | None) -> Shape | None:
     """What a rise is where it may be that of a saw-tooth, of which one snapshot after another met a higher place.
 
     Then as much as it rose was freed between any two snapshots. `allocated` is cumulative. UNDECIDED for few snapshots,
-    GROWING (less surely) for some; None for many, which hardly meet teeth so, and where too little was freed.
+    GROWING (less surely) for some; None for many, which hardly meet teeth so, and where too little was freed. Where frees
+    are not counted (None), it is less sure if the snapshots are even in time: a tooth's step has to fit to each of them.
     """
     window = window_of(times) & _apart(times)
+    if allocated is None:
+        gaps = np.diff(times[window])
+        return Shape.GROWING if window.sum() <= _ALIASED and gaps.std() <= _EVEN * gaps.mean() else None
     rises = np.diff(row[window])
     freed = np.diff(allocated[window]) - rises
     if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():

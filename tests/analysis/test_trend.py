@@ -142,6 +142,13 @@ def test_few_snapshots_may_have_met_a_saw_tooth_one_step_higher_each(freed, shap
     assert may_be_teeth(TEETH, RISE, RISE + freed * TEETH) is shape
 
 
+def test_where_frees_are_not_counted_even_snapshots_are_less_sure_than_uneven_ones():
+    assert may_be_teeth(TEETH, RISE, None) is Shape.GROWING
+    uneven = TEETH + np.array([0, 0.3, -0.3] * 3)
+    assert may_be_teeth(uneven, 20_000.0 * uneven, None) is None
+    assert may_be_teeth(np.arange(60.0), 1e4 * np.arange(60.0), None) is None
+
+
 def test_many_snapshots_seldom_meet_teeth_so():
     times = np.arange(60.0)
     assert may_be_teeth(times[:20], 1e4 * times[:20], 1e7 * times[:20]) is Shape.GROWING
