@@ -217,7 +217,8 @@ class _Replay:
     def _frame(self, where: bytes) -> Frame:
         """The frame of `object:(symbol+offset)[address]`.
 
-        The program stands there as its argv[0], which it may have replaced since by a title ("nginx: worker process").
+        The program stands there as its argv[0], which it may have replaced since by a title: "nginx: worker process", or its
+        own name with more behind it, "/usr/bin/redis-server *:6379".
         """
         match = _WHERE.fullmatch(where)
         if match is None:
@@ -229,7 +230,8 @@ class _Replay:
         return Frame(module=module or None, address=int(match[2], 16))
 
     def _is_program(self, module: str) -> bool:
-        return module == self._heading.get(b"program") or not (module.startswith("/") or _is_library(module))
+        name = self._heading.get(b"program") or ""
+        return f"{module} ".startswith(f"{name} ") or not (module.startswith("/") or _is_library(module))
 
     def _snapshot(self, time: float) -> Snapshot:
         snapshot = Snapshot(time, {})

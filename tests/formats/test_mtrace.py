@@ -184,6 +184,12 @@ def test_a_program_that_gives_itself_a_title_is_still_the_program(title: str) ->
     assert modules == {0x10: "/opt/app", 0x20: "/opt/app", 0x30: "./plugin.so", 0x40: "/opt/other"}
 
 
+def test_a_title_that_begins_with_the_program_s_path_is_still_the_program() -> None:
+    heading = "= leakrun program /opt/app\n= leakrun path /opt/app\n"
+    recording = recording_of(f"{heading}@ /opt/app *:6379:[0x10] + 0xa0 0x8\n@ /opt/apprentice:[0x20] + 0xb0 0x8\n")
+    assert {frame.address: frame.module for frame in recording.table.frames} == {0x10: "/opt/app", 0x20: "/opt/apprentice"}
+
+
 def test_the_end_of_its_parent_s_line_is_no_damage_in_a_child_s_log() -> None:
     heading = "= leakrun pid 12\n= leakrun began fork\n"
     assert recording_of(f"{heading}ain+5)[0x9] - 0x77\n{PLACE} + 0xa0 0x8\n").complete
