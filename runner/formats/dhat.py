@@ -8,7 +8,8 @@ valgrind's dhat/dh_main.c writes it (dhatFileVersion 2; a comment there explains
 
 Bytes and blocks: t in total, m at that place's own most, g at the peak of all (the time tg), e at the end (te); tl is the sum
 of the blocks' lifetimes, in the unit `tu`, and one under `tuth` counts as short; rb, wb are bytes read and written; fs are
-numbers of frames in ftbl, leaf first. The file is read piece by piece: memory is bounded by what is kept, not by the file.
+numbers of frames in ftbl, leaf first. In version 1, of valgrind 3.15's first days (dhat/dh_test.js has such files), some keys
+have other names, and times are in instructions. The file is read piece by piece: memory is bounded by what is kept, not by it.
 """
 
 import codecs
@@ -25,7 +26,8 @@ from runner.model import Amount, Column, Frame, HeapSummary, Metric, Recording, 
 FORMAT = "DHAT JSON"
 
 _HEAD = re.compile(rb'\s*\{\s*"dhatFileVersion"\s*:')
-_VERSION = 2
+_VERSIONS = (1, 2)
+_OF_VERSION_1 = {"aps": "pps", "mi": "tg", "ei": "te", "fb": "eb", "fbk": "ebk", "tli": "tl"}
 _UNITS = {"instrs": (TimeUnit.INSTRUCTIONS, 1.0), "µs": (TimeUnit.SECONDS, 1e-6)}
 _COUNTS = ("tb", "tbk", "gb", "gbk", "eb", "ebk")
 # What each snapshot shows: when, what, and the place's figure for it, by its position in _COUNTS.
@@ -165,7 +167,8 @@ class _Reader:
         return recording
 
     def _read(self) -> None:
-        for key in self._json.entries():
+        for written in self._json.entries():
+            key = _OF_VERSION_1.get(written, written)
             if key == "pps":
                 self._places += map(_place, self._json.elements())
             elif key == "ftbl":
@@ -192,8 +195,10 @@ class _Reader:
                 f"{self._name}: DHAT ran in its mode {mode[:40]!r}, which does not say what memory is in use",
                 "run it with --mode=heap, which is its default",
             )
-        if head.get("dhatFileVersion") != _VERSION:
-            add_flaw(recording, f"{self._name}: it is of DHAT's file version {head.get('dhatFileVersion')!r}, and 2 is known")
+        if head.get("dhatFileVersion") not in _VERSIONS:
+            add_flaw(
+                recording, f"{self._name}: it is of DHAT's file version {head.get('dhatFileVersion')!r}, and 1 and 2 are known"
+            )
         command = head.get("cmd")
         recording.command = command.split() if isinstance(command, str) else []
         recording.pid = _count(head.get("pid"))
@@ -201,7 +206,7 @@ class _Reader:
 
     def _fill(self) -> None:
         recording = self._recording
-        unit, factor = _UNITS.get(str(self._head.get("tu")), (TimeUnit.SNAPSHOTS, 1.0))
+        unit, factor = _UNITS.get(str(self._head.get("tu", "instrs")), (TimeUnit.SNAPSHOTS, 1.0))
         recording.time_unit = unit
         peak, end = _count(self._head.get("tg")), _count(self._head.get("te"))
         if peak is None or end is None or peak > end:
@@ -253,6 +258,7 @@ class _Reader:
 def _place(value: Any) -> _Place:
     if not isinstance(value, dict):
         raise _DamageError("it is damaged: a place is no group of figures")
+    value = {_OF_VERSION_1.get(key, key): figure for key, figure in value.items()}
     counts = [_count(value.get(key)) for key in _COUNTS]
     frames = value.get("fs")
     if None in counts or not isinstance(frames, list) or not set(map(type, frames)) <= {int}:

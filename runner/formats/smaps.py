@@ -1,4 +1,5 @@
-"""/proc/PID/smaps, saved: what each mapping of a process holds in memory (proc(5)). One file is one snapshot.
+"""/proc/PID/smaps, saved: what each mapping of a process holds in memory (proc(5)). One file is one snapshot, or, where it was
+appended to again and again, several. smaps_rollup, which has the sums over all mappings, is read too.
 
 Mappings are grouped by kind, and each group stands as one frame: [heap], the arenas of malloc, each library's data, each name of
 [anon:NAME], shared memory, files, and all other anonymous memory. A group's live bytes are those that only the process keeps
@@ -24,9 +25,10 @@ FORMAT = "a saved /proc/PID/smaps"
 
 MAIN_STACK, NAMELESS_STACK = "[stack]", "[stack of a thread]"
 HEAP, ARENAS, ANONYMOUS, SHARED = "[heap]", "[malloc arenas]", "[anonymous mappings]", "[shared memory]"
+ROLLUP, ALL = "[rollup]", "[all mappings]"
 AGAIN = "mapped again: file"
 _HEAD = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+ \d+) *(.*)")
-_FIELD = re.compile(rb"(Size|Rss|Pss|Anonymous|Swap|VmFlags): *(?:(\d+) kB)?")
+_FIELD = re.compile(rb"(Size|Rss|Pss|Anonymous|Swap|VmFlags|Locked): *(?:(\d+) kB)?")
 _SERIES = re.compile(r"(.*?)[._-](\d+)(\.(?:txt|smaps))?$")
 _ARENA = 64 << 20  # bytes: a malloc arena of glibc lies in a reserve of that size and alignment
 _LARGEST_GUARD = 1 << 20  # bytes: what lies below a thread's stack; the reserve behind an arena is larger
@@ -39,6 +41,7 @@ _LIMITS = [
     "mapped again and again counts by its addresses",
     "this is what the kernel sees: which kind of memory grows, not which code asked for it",
 ]
+_SUMS = "smaps_rollup has sums only: save smaps to see which kind of memory it is"
 
 
 @dataclass(slots=True)
@@ -64,8 +67,11 @@ class _Mapping:
 
 
 def sniff(head: bytes) -> bool:
-    """A mapping's line, and its Rss some lines below it."""
-    return _HEAD.match(head) is not None and re.search(rb"^Rss: +\d+ kB$", head, re.MULTILINE) is not None
+    """A mapping's line, and its Rss some lines below it; before them may stand when it was saved."""
+    return (
+        re.search(rb"^" + _HEAD.pattern, head, re.MULTILINE) is not None
+        and re.search(rb"^Rss: +\d+ kB$", head, re.MULTILINE) is not None
+    )
 
 
 def series_of(name: str) -> tuple[str, int] | None:
@@ -98,7 +104,7 @@ def _recording(unit: TimeUnit) -> Recording:
 
 
 def _add(recording: Recording, stream: BinaryIO, name: str, time: float, owners: dict[int, str]) -> None:
-    """One more snapshot. A file that is cut keeps the mappings that are whole, as a flaw.
+    """One more file. One that is cut keeps the mappings that are whole, as a flaw.
 
     `owners` are the threads by the end of their stack, as far as they are known; those of this file are entered.
     """
@@ -110,6 +116,35 @@ def _add(recording: Recording, stream: BinaryIO, name: str, time: float, owners:
     if not mappings[-1].whole and (len(mappings) == 1 or mappings[0].whole):
         _flaw(recording, f"{name} is cut: its last mapping is not whole")
         mappings.pop()
+    moments = list(_moments(mappings)) or [[]]
+    own = [moment for moment in moments if _begin(moment) == _begin(moments[0])]
+    if len(own) < len(moments):
+        _flaw(recording, f"{name} holds other processes too, which are left out: save each in a file of its own")
+    for number, moment in enumerate(own):
+        at = time if recording.time_unit is TimeUnit.SECONDS else float(len(recording.snapshots))
+        _add_moment(recording, moment, at, name if len(own) == 1 else f"{name} {number}", threads, owners)
+
+
+def _moments(mappings: Iterable[_Mapping]) -> Iterator[list[_Mapping]]:
+    """The mappings of each moment: the kernel lists them by their addresses, so that one below the last begins anew."""
+    moment: list[_Mapping] = []
+    for mapping in mappings:
+        if moment and mapping.start <= moment[-1].start:
+            yield moment
+            moment = []
+        moment.append(mapping)
+    if moment:
+        yield moment
+
+
+def _begin(moment: list[_Mapping]) -> tuple[int, str]:
+    """Where the program is, which is the same at each moment of a process."""
+    return (moment[0].start, moment[0].path) if moment else (0, "")
+
+
+def _add_moment(
+    recording: Recording, mappings: list[_Mapping], time: float, label: str, threads: "_Threads", owners: dict[int, str]
+) -> None:
     live: dict[str, int] = defaultdict(int)
     stacks: list[_Mapping] = []
     for group, mapping in _grouped(mappings):
@@ -129,7 +164,13 @@ def _add(recording: Recording, stream: BinaryIO, name: str, time: float, owners:
         Metric.PSS_BYTES: sum(mapping.bytes_of(b"Pss") for mapping in mappings),
         Metric.MAPPED_BYTES: sum(mapping.bytes_of(b"Size") for mapping in mappings),
     }
-    recording.snapshots.append(Snapshot(time, totals, columns, label=name))
+    if any(mapping.path == ROLLUP for mapping in mappings):
+        for unsaid in (Metric.STACK_BYTES, Metric.MAPPED_BYTES):
+            del totals[unsaid]
+        del columns[Metric.STACK_BYTES]
+        if _SUMS not in recording.limits:
+            recording.limits.append(_SUMS)
+    recording.snapshots.append(Snapshot(time, totals, columns, label=label))
 
 
 def _column_of_stacks(recording: Recording, stacks: Iterable[_Mapping], owners: dict[int, str]) -> Column:
@@ -191,7 +232,8 @@ def _mappings(stream: Iterable[bytes]) -> Iterator[_Mapping]:
         amount = _FIELD.match(line)
         if amount is not None:
             if current is not None and line.endswith(b"\n"):
-                current.whole = current.whole or amount[1] == b"VmFlags"
+                last = b"Locked" if current.path == ROLLUP else b"VmFlags"
+                current.whole = current.whole or amount[1] == last
                 current.kilobytes[amount[1]] = int(amount[2] or 0)
             continue
         head = _HEAD.match(line)
@@ -257,6 +299,8 @@ def _name(path: str) -> str:
 
 def _named(mapping: _Mapping) -> str | None:
     path = mapping.path
+    if path == ROLLUP:
+        return ALL
     if path == MAIN_STACK or path.startswith(("[stack:", "[anon: glibc: pthread stack")):
         return None
     if path.startswith("[anon: glibc: malloc arena"):

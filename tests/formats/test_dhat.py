@@ -60,6 +60,17 @@ def test_memory_that_nobody_needed_is_remarked_on() -> None:
     }
 
 
+def test_version_1_says_the_same_by_other_names() -> None:
+    """valgrind 3.15's first form, as in its dhat/dh_test.js; the real file's figures here."""
+    now = document()
+    old = {"dhatFileVersion": 1, "cmd": now["cmd"], "pid": now["pid"], "mi": now["tg"], "ei": now["te"]}
+    names = {"eb": "fb", "ebk": "fbk", "tl": "tli"}
+    old["aps"] = [{names.get(key, key): figure for key, figure in place.items()} for place in now["pps"]]
+    found = recording_of(json.dumps({**old, "ftbl": now["ftbl"]}))
+    assert found.complete and figures(found) == figures(recording_of(CASE.read_bytes()))
+    assert {each.kind for each in found.remarks} == {"never-read", "never-used"}  # it does not say what is short
+
+
 def test_without_figures_of_access_nothing_is_said_of_access() -> None:
     places = [{key: value for key, value in place.items() if key not in ("rb", "wb")} for place in document()["pps"]]
     recording = recording_of(json.dumps(document(pps=places, bkacc=False)))

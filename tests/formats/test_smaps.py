@@ -2,13 +2,16 @@
 
 import io
 import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.formats import recognise, smaps
-from runner.model import Metric, Recording, check_valid
+from runner.model import Frame, Metric, Recording, check_valid
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "smaps" / "kinds"
 WHOLE = (GOLDEN / "kinds.smaps").read_bytes()
@@ -110,3 +113,54 @@ def test_code_and_what_shares_memory_may_lie_twice() -> None:
     assert held(read(library)) == {}
     shared = mapping(base, 64, 0, 1, "rw-s") + mapping(base + 128 * kb, 64, 0, 1, "rw-s")
     assert held(read(shared)) == {"file /srv/data1": 128 * kb}
+
+
+def ever_more(folder: Path, name: str, rounds: int = 4) -> bytes:
+    """What a program finds in /proc/self/NAME each time when it has taken one more megabyte, one after the other."""
+    program = f"""
+import mmap, time
+held = []
+for number in range({rounds}):
+    held.append(mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    held[-1].write(b"x" * (1 << 20))
+    with open("log", "ab") as log, open("/proc/self/{name}", "rb") as now:
+        log.write(time.ctime().encode() + b"\\n" + now.read())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=folder)
+    return (folder / "log").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "group"), [("smaps", smaps.ANONYMOUS), ("smaps_rollup", smaps.ALL)])
+def test_a_file_that_was_appended_to_is_several_moments(name: str, group: str, tmp_path: Path) -> None:
+    text = ever_more(tmp_path, name)
+    assert smaps.sniff(text)
+    recording = read(text)
+    assert recording.complete and [each.time for each in recording.snapshots] == [0, 1, 2, 3]
+    stack = recording.table.intern([Frame(signature=group)])
+    amounts = [dict(each.columns[Metric.LIVE_BYTES].items())[stack] for each in recording.snapshots]
+    assert all(1 << 20 <= after - before < 3 << 20 for before, after in pairwise(amounts))
+    assert (Metric.MAPPED_BYTES in recording.snapshots[0].totals) == (name == "smaps")
+
+
+def test_a_rollup_that_is_cut_says_so(tmp_path: Path) -> None:
+    text = ever_more(tmp_path, "smaps_rollup", 2)
+    recording = read(text[:-20])
+    assert not recording.complete and len(recording.snapshots) == 1
+
+
+def test_of_two_processes_in_one_file_the_second_is_left_out(tmp_path: Path) -> None:
+    recording = read(ever_more(tmp_path, "smaps", 2) + other_process())
+    assert not recording.complete and "other processes" in recording.flaws[0] and len(recording.snapshots) == 2
+
+
+def other_process() -> bytes:
+    return subprocess.run(["cat", "/proc/self/smaps"], check=True, capture_output=True).stdout
+
+
+def test_files_with_several_moments_are_a_series_too(tmp_path: Path) -> None:
+    text = ever_more(tmp_path, "smaps", 3)
+    for number in (1, 2):
+        (tmp_path / f"smaps.{number}").write_bytes(text)
+    recording = smaps.read_series((tmp_path / f"smaps.{number}", None) for number in (1, 2))
+    check_valid(recording)
+    assert [each.time for each in recording.snapshots] == [0, 1, 2, 3, 4, 5]
