@@ -7,11 +7,11 @@
     @ ./app:(main+52)[0x1253] > 0x55c59d5804a0 0x1388        what realloc made of it
     @ ./app:[0x1253] ! 0x55c59d5804a0 0x1388                 a realloc that failed
 
-Written by glibc's malloc/mtrace-impl.c and read by its script mtrace(1). `where` is an object, a symbol where the object exports
-one, and the return address, counted from where the object is mapped. Lines that begin with "=" hold no event; leakrun's own
-shim uses them to say whose log it is and what time it is, in milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log
-without them has no time: then events are counted. Snapshots are the replay of the events, taken as the log goes on. Memory is
-bounded by the blocks that live at a time, not by the log.
+Written by glibc's malloc/mtrace-impl.c and read by its script mtrace(1). `where` is an object, a symbol where the object
+exports one, and the return address, counted from where the object is mapped; an older glibc (2.28, say) writes the address
+itself. Lines that begin with "=" hold no event; leakrun's own shim uses them to say whose log it is and what time it is, in
+milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log without them has no time: then events are counted. Snapshots
+are the replay of the events, taken as the log goes on. Memory is bounded by the blocks that live at a time, not by the log.
 """
 
 import re
@@ -39,10 +39,15 @@ _SIGNS = frozenset((*_TAKES, *_GIVES, b"!"))
 _GIVEN_TO_REALLOC = re.compile(rb"(?:^| )< 0x[0-9a-f]+$")
 _SIZE = re.compile(rb"0x[0-9a-f]{1,12}|0")
 _ROW = re.compile(rb"(?:@ (.+) )?([-+<>!]) (0x[0-9a-f]{1,16}|\(nil\))(?: (\S+))?", re.DOTALL)
-_WHERE = re.compile(rb"(?:(.*):)?(?:\([^()]*\))?\[(0x[0-9a-f]{1,16})\]", re.DOTALL)
+_WHERE = re.compile(rb"(?:(.*):)?(?:\(([^()]*)[+-][0-9a-fx]+\))?\[(0x[0-9a-f]{1,16})\]", re.DOTALL)
+_LARGEST_OBJECT = 1 << 32  # bytes; what lies behind is no place in an object, but an address
 _MOST_KINDS = 1 << 16  # of blocks, by place and size, whose description is shared
 _RARE, _FEW = 0.01, 20  # of all events, and at all: fewer that don't fit are not spoken of
 _NO_TIME = "the log has no times: growth is judged over events, and a program that only starts up may seem to grow"
+_MOVED = (
+    "the log has addresses themselves, as an older glibc writes them: in what is moved when it is loaded they can't be named; "
+    "link the program with -no-pie, or with -rdynamic"
+)
 _ONE_FRAME = (
     "mtrace keeps one frame of each allocation, malloc's direct caller: behind a wrapper, a C++ container or a function of libc "
     "the site is that, and not who called it"
@@ -97,6 +102,7 @@ class _Replay:
         self._stack_ids: dict[bytes, int] = {}
         self._amounts: list[list[int]] = []  # by stack id, in the order of _METRICS
         self._unknown = self._again = self._damaged = 0
+        self._moved = False
 
     def over_time(self, seconds: float) -> Recording:
         """Take snapshots at even intervals of time."""
@@ -227,7 +233,13 @@ class _Replay:
         path = self._heading.get(b"path")
         if path and module is not None and self._is_program(module):
             module = path
-        return Frame(module=module or None, address=int(match[2], 16))
+        address = int(match[3], 16)
+        if address < _LARGEST_OBJECT:
+            return Frame(module=module or None, address=address)
+        if match[2] and match[2] != b"0x":
+            return Frame(match[2].decode("utf-8", "surrogateescape"), module=module or None)
+        self._moved |= bool(module)
+        return Frame(module=module or None, address=address)
 
     def _is_program(self, module: str) -> bool:
         name = self._heading.get(b"program") or ""
@@ -262,6 +274,8 @@ class _Replay:
     def _tell_limits(self) -> None:
         limits = self._recording.limits
         limits.append(_ONE_FRAME)
+        if self._moved:
+            limits.append(_MOVED)
         if self._unknown > max(_RARE * self._events, _FEW):
             since = "its parent forked it" if self._heading.get(b"began") == "fork" else "the trace began"
             limits.append(f"{self._unknown:,} frees are of blocks allocated before {since}, and could not be followed")

@@ -59,11 +59,14 @@ class ElfImage(NamedTuple):
         return None
 
     def vaddr_behind_start(self, distance: int) -> int | None:
-        """The file's own virtual address of what lies `distance` bytes behind where its first byte was mapped; None for none."""
+        """The file's own virtual address of what lies `distance` bytes behind where its first byte was mapped; None for none.
+
+        In a file that is not moved when loaded a distance that lies behind its end is taken for the address itself.
+        """
         first = min((segment.vaddr for segment in self.segments), default=0) & ~(_PAGE - 1)
-        for segment in self.segments:
-            if segment.vaddr <= first + distance < segment.vaddr + segment.size:
-                return first + distance
+        for vaddr in (first + distance, distance):
+            if any(segment.vaddr <= vaddr < segment.vaddr + segment.size for segment in self.segments):
+                return vaddr
         return None
 
     def facts(self) -> ElfFacts:

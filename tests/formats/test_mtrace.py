@@ -258,6 +258,36 @@ def test_a_bare_log_s_addresses_become_lines(flags: tuple[str, ...], tmp_path: P
     assert live["keep"] == ("traced.c", line, 32 * 500)
 
 
+def test_addresses_themselves_are_found_in_what_is_not_moved(tmp_path: Path) -> None:
+    """glibc up to 2.31 or so writes "[%p]", malloc/mtrace.c: made here from the log of a newer one."""
+    source = GOLDEN / "c" / "traced.c"
+    subprocess.run(["gcc", "-g", "-O0", "-no-pie", "-o", tmp_path / "traced", source], check=True, timeout=60)
+    trace = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_TRACE": "here.log"}
+    subprocess.run(["./traced"], cwd=tmp_path, env=trace, check=True, timeout=60)
+    text = (tmp_path / "here.log").read_text()
+    itself = re.sub(r"(traced:[^[]*\[)0x([0-9a-f]+)", lambda at: f"{at[1]}{int(at[2], 16) + 0x400000:#x}", text)
+    assert itself != text
+    (tmp_path / "old.log").write_text(itself)
+    named = []
+    for name in ("here.log", "old.log"):
+        recording = read_file(tmp_path / name)
+        resolve([recording], search=[tmp_path / "traced"])
+        live = recording.snapshots[-1].columns[Metric.LIVE_BYTES]
+        named.append([[frame[:3] for frame in recording.table.frames_of(stack)[:1]] for stack, _ in live.items()])
+    assert named[0] == named[1] and any(frames[0][0] == "keep" for frames in named[0])
+
+
+def test_an_address_in_what_was_moved_has_the_name_that_the_log_gives_it() -> None:
+    recording = recording_of(
+        log("@ ./app:(grow+0x1b)[0x55c59d57f1c4] + 0xa0 0x8", "@ ./app:(grow+0x20)[0x55c59d57f1c9] + 0xb0 0x10")
+    )
+    frames = recording.table.frames_of(0)
+    assert [frame.signature for frame in frames] == ["grow"] and last(recording, Metric.LIVE_BYTES) == {None: 24}
+    assert not any("-rdynamic" in limit for limit in recording.limits)
+    nameless = recording_of(log("@ ./app:[0x55c59d57f1c4] + 0xa0 0x8"))
+    assert any("-rdynamic" in limit for limit in nameless.limits)
+
+
 def test_a_log_that_is_too_short_asks_for_no_snapshots(tmp_path: Path) -> None:
     file = tmp_path / "mtrace.log"
     file.write_text(log(*(f"{PLACE} + {64 * n:#x} 0x20" for n in range(1, 4))))
