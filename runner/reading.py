@@ -122,7 +122,7 @@ def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = Fa
     manifest = run.read_manifest()
     outcome = _outcome(manifest)
     chosen, recordings, names = _read_run(run, outcome, asked.search)
-    if ended and names.modules:
+    if ended:
         save_names(names, run.symbols)
     heard = _heard(recordings, outcome, manifest, asked.children)
     if asked.leave_out is not None:

@@ -71,7 +71,7 @@ def test_the_run_directory_is_whole_and_private(program: Path, tmp_path: Path) -
     assert leakrun("-q", "-p", "massif", "-o", run, "--env", "A=b", program).returncode == 0
     assert run.stat().st_mode & 0o777 == 0o700
     names = {path.name for path in run.iterdir()}
-    assert {"manifest.json", "profile.yaml", "raw", "maps", "samples.csv", "answer.json"} <= names
+    assert {"manifest.json", "profile.yaml", "raw", "maps", "symbols.json", "samples.csv", "answer.json"} <= names
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["state"] == "complete"
     assert (manifest["exit"]["code"], manifest["exit"]["signal"], manifest["exit"]["stopped_by"]) == (0, None, None)

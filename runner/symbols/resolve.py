@@ -117,7 +117,7 @@ def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None
     asked = [offset for offset in module.offsets if offset not in known or (search and not has_line(known[offset]))]
     path = module.mapping.path
     if not asked:
-        return []
+        return list(module.names.limits)
     expected = module.mapping.build_id or (module.names.build_id if known else "")
     found = find_module(module.mapping, expected, search, main=module.main)
     if isinstance(found, str):
@@ -140,7 +140,9 @@ def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None
     known.update((offset, locations) for offset, locations in fresh.items() if locations or offset not in known)
     if cache_dir and image.build_id and debug and fresh:  # without debug information it may be installed later
         save_cached(cache_dir, ModuleNames(path, image.build_id, {**cached, **fresh}))
-    return _limits(module, trouble)
+    limits = _limits(module, trouble)
+    module.names.limits = tuple(limits)
+    return limits
 
 
 def _limits(module: _Module, trouble: str) -> list[str]:

@@ -14,11 +14,15 @@ SCHEMA = "leakrun.symbols/1"
 
 @dataclass(slots=True)
 class ModuleNames:
-    """What is known of one ELF file: locations by offset in the file, in bytes. An offset without a name has no locations."""
+    """What is known of one ELF file: locations by offset in the file, in bytes. An offset without a name has no locations.
+
+    `limits` says what was missing when they were looked up: a sentence each.
+    """
 
     path: str
     build_id: str = ""
     by_offset: dict[int, Locations] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,13 +86,20 @@ def _document_of(module: ModuleNames) -> dict[str, Any]:
         f"{offset:x}": [numbers.setdefault(location, len(numbers)) for location in found]
         for offset, found in module.by_offset.items()
     }
-    return {"path": module.path, "build_id": module.build_id, "locations": list(numbers), "offsets": offsets}
+    return {
+        "path": module.path,
+        "build_id": module.build_id,
+        "locations": list(numbers),
+        "offsets": offsets,
+        "limits": list(module.limits),
+    }
 
 
 def _module_of(document: dict[str, Any]) -> ModuleNames:
     locations = [_checked(*each) for each in document["locations"]]
     by_offset = {int(offset, 16): tuple([locations[number] for number in found]) for offset, found in document["offsets"].items()}
-    return ModuleNames(str(document["path"]), str(document["build_id"]), by_offset)
+    limits = tuple(str(limit) for limit in document.get("limits", ()))
+    return ModuleNames(str(document["path"]), str(document["build_id"]), by_offset, limits)
 
 
 def _checked(signature: object, file: object, line: object) -> Location:

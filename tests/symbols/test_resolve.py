@@ -191,6 +191,17 @@ def test_names_outlive_the_binary(tmp_path: Path) -> None:
     assert again.limits == []
 
 
+def test_what_had_no_names_is_said_again_from_symbols_json(tmp_path: Path) -> None:
+    program = build(tmp_path, "-O0")
+    subprocess.run(["strip", program], check=True)
+    recording = dump(program)
+    save_names(resolve([recording]), tmp_path / "symbols.json")
+    program.unlink()
+    again = read_series([(tmp_path / "heap.0001.heap", None)])
+    resolve([again], names=load_names(tmp_path / "symbols.json"))
+    assert again.limits == recording.limits != []
+
+
 def test_a_binary_that_is_gone_is_said(tmp_path: Path) -> None:
     program = build(tmp_path)
     recording = dump(program)
