@@ -31,6 +31,8 @@ _WHAT = {
     FindingKind.SUSPECT: "memory that only interior pointers reach",
 }
 _SUREST = 0.99
+# Kinds of memory, as smaps' reader calls them, of which an allocator keeps what was freed. Nobody keeps a stack of a thread so.
+KEPT_BY_ALLOCATORS = frozenset({"[heap]", "[malloc arenas]", "[anonymous mappings]"})
 _EXPLAINED = 0.3  # of what the kernel sees grow: named code that grows by as much is the cause
 
 
@@ -165,11 +167,11 @@ class _Court:
         return [f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}" for finding in seen[:2]]
 
     def _of_the_kernel(self) -> list[Finding]:
-        """Its findings as they are, where no tool that names code could judge that kind."""
+        """Its findings as they are, where no tool that names code has another word for them."""
         return [
             replace(finding, evidence=[f"{witness.name}: {text}" for text in finding.evidence])
             for witness, finding in self.unexplained
-            if not any(each.judged({finding.kind}) for each in self._by_code)
+            if not self._is_answered(finding)
         ]
 
     # ---- notes
@@ -185,7 +187,7 @@ class _Court:
         """Those of sites that are no findings in the end; then all tools' own, each once, limits last; none of a finding's."""
         notes = [_note("disputed", said, "grow") for place in self.disputed for said in place.of(GROWTHS)]
         notes += [_note("possibly-lost", said, "and it does not grow") for place in self.idle for said in place.said]
-        notes += [self._of_the_heap(finding) for _, finding in self.unexplained if self._is_answered(finding)]
+        notes += [self._as_kept(finding) for _, finding in self.unexplained if self._is_answered(finding)]
         found = {(finding.function, finding.file, finding.line) for place in self.standing for _, finding in place.said}
         for witness in self._witnesses:
             for note in witness.answer.notes:
@@ -195,12 +197,14 @@ class _Court:
         return sorted(unique.values(), key=lambda note: note.kind == "limit")
 
     def _is_answered(self, finding: Finding) -> bool:
-        return any(each.judged({finding.kind}) for each in self._by_code)
+        """A tool that names code sees nothing grow there, and it is memory that can be kept without being in use."""
+        keeps = finding.kind is FindingKind.STACK_GROWTH or finding.function in KEPT_BY_ALLOCATORS
+        return keeps and any(each.judged({finding.kind}) for each in self._by_code)
 
-    def _of_the_heap(self, finding: Finding) -> Note:
-        text = (
-            f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: the allocator keeps it"
-        )
+    def _as_kept(self, finding: Finding) -> Note:
+        stack = finding.kind is FindingKind.STACK_GROWTH
+        why = "a stack keeps the pages that it once used" if stack else "the allocator keeps it"
+        text = f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: {why}"
         return Note("fragmentation", text, bytes=finding.bytes)
 
 

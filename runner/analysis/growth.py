@@ -9,7 +9,7 @@ from runner.analysis.blame import Blamer, blame
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
-from runner.analysis.recursion import owner_of
+from runner.analysis.recursion import THREADS, owner_of
 from runner.analysis.sites import fold
 from runner.analysis.timeline import (
     Timeline,
@@ -242,10 +242,11 @@ def stack_growth(recording: Recording) -> list[Growing]:
     if trend is None or trend.shape is not Shape.GROWING:
         return []
     owner = owner_of(recording, trend.last)
+    left_behind = owner.site is not None and owner.site.function == THREADS  # each a mapping of its own, made by pthread_create
     return [
         Growing(
             recording=recording,
-            kind=FindingKind.STACK_GROWTH,
+            kind=FindingKind.MAPPING_GROWTH if left_behind else FindingKind.STACK_GROWTH,
             site=owner.site,
             stack_id=owner.stack_id,
             frame=owner.frame,

@@ -23,6 +23,7 @@ PRECEDENCE = (
     FindingKind.STACK_GROWTH,
     FindingKind.SUSPECT,
 )
+_IN_PAGES = 2  # times as much as was asked for: that much may go to whole pages
 _NEAR = 5  # lines
 _KIN = 4  # frames above or below the blamed one
 _TEMPLATE = re.compile(r"<[^<>]*>")
@@ -100,9 +101,15 @@ class Place:
 
     @property
     def kind(self) -> FindingKind:
-        """The kind that the site has in the end."""
+        """The kind that the site has in the end. More is mapped than malloc gives where pages are no heap: a thread's stack."""
         kinds = {finding.kind for _, finding in self.said}
-        return next(kind for kind in PRECEDENCE if kind in kinds)
+        kind = next(kind for kind in PRECEDENCE if kind in kinds)
+        if kind is FindingKind.GROWING and self._most(FindingKind.MAPPING_GROWTH) > _IN_PAGES * self._most(kind):
+            return FindingKind.MAPPING_GROWTH
+        return kind
+
+    def _most(self, kind: FindingKind) -> int:
+        return max((finding.bytes for _, finding in self.said if finding.kind is kind), default=0)
 
     @property
     def first(self) -> Finding:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from runner.analysis.agreement import Agreed, agree
+from runner.analysis.agreement import KEPT_BY_ALLOCATORS, Agreed, agree
 from runner.analysis.repeats import without_repeats
 from runner.analysis.witnesses import Witness
+from runner.formats import smaps
 from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
 from tests.analysis.recordings import MAIN, MALLOC, code, losing
 
@@ -192,6 +193,23 @@ def test_what_the_kernel_sees_grow_stands_until_a_tool_that_names_code_has_judge
     judged = agree([seen, massif(), memcheck(), witness("massif-pages", {MAPPING, STACK})])
     assert judged.answer.verdict is Verdict.CLEAN
     assert [note.kind for note in judged.answer.notes] == ["fragmentation"]
+
+
+def test_no_allocator_keeps_shared_memory_or_the_stacks_of_threads() -> None:
+    assert {smaps.HEAP, smaps.ARENAS, smaps.ANONYMOUS} == KEPT_BY_ALLOCATORS
+    for kind in ("[stacks of threads]", smaps.SHARED):
+        judged = agree(
+            [pmap(finding(MAPPING, kind, None, file=None)), massif(), memcheck(), witness("heapprofile-mmap", {MAPPING})]
+        )
+        assert sites(judged) == [("mapping-growth", kind, None)]
+        assert judged.unnamed == {MAPPING}
+
+
+@pytest.mark.parametrize("mapped, kind", [(150_000, GROWING), (9_000_000, MAPPING)])
+def test_a_thread_that_is_left_behind_costs_its_stack_more_than_what_malloc_gave_it(mapped: int, kind: FindingKind) -> None:
+    pages = witness("massif-pages", {MAPPING}, finding(MAPPING, size=mapped))
+    (first,) = agree([heapprofile(finding(GROWING)), pages]).answer.findings
+    assert (first.kind, first.bytes) == (kind, mapped if kind is MAPPING else 100_000)
 
 
 def test_what_grows_by_name_explains_what_the_kernel_sees() -> None:
