@@ -17,9 +17,10 @@ from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, St
 # In the order of the texts.
 METRICS = (Metric.LIVE_BLOCKS, Metric.LIVE_BYTES, Metric.ALLOCATED_BLOCKS, Metric.ALLOCATED_BYTES)
 
-_MAPS = b"MAPPED_LIBRARIES:"
+_MAPS = re.compile(rb"^(?:MAPPED_LIBRARIES:|--- Memory map:)", re.MULTILINE)
+_BUILD = re.compile(rb"^\s*build=(.*)$", re.MULTILINE)  # stands for $build in the paths, in what pprof's servers write
 _ADDRESS = re.compile(rb"0x[0-9a-f]{1,16}", re.IGNORECASE)
-_RATE = re.compile(r"heap(_v2)?/(\d{1,20})(?:\*(\d{1,6}))?$")
+_RATE = re.compile(r"heapz?(_v2)?/(\d{1,20})(?:\*(\d{1,6}))?$")
 _LARGEST = 1 << 52  # of a scaled figure: what a damaged rate may do
 
 Counts = tuple[int, ...]  # four, in the order of METRICS
@@ -30,7 +31,8 @@ class Dump:
     """A dump's text taken apart.
 
     header   the totals of the whole dump; None where they can't be read
-    kind     heap_v2/RATE or heap/RATE where the figures are samples, one for about each RATE bytes
+    kind     heap_v2/RATE where the figures are samples, one for about each RATE bytes; heap/RATE, of Go and of an older tcmalloc,
+             where they are for each RATE / 2
     counts   the same for the stacks, a row for each of METRICS
     tails    the text of each stack's addresses: 0x... 0x..., leaf first
     damaged  lines that can't be read
@@ -65,10 +67,13 @@ def split_maps(data: bytes) -> tuple[bytes, list[Mapping], list[str]]:
 
     Where there is no list the last line is left out: it is empty, or cut, and then its last address may be half an address.
     """
-    body, word, maps = data.partition(_MAPS)
-    if not word:
+    found = _MAPS.search(data)
+    if not found:
         cut = "it is cut: the list of mapped libraries is missing, by which addresses are named"
-        return body[: body.rfind(b"\n") + 1], [], [cut]
+        return data[: data.rfind(b"\n") + 1], [], [cut]
+    body, maps = data[: found.start()], data[found.end() :]
+    if build := _BUILD.search(maps):
+        maps = maps.replace(b"$build", build[1].rstrip())
     flaws = [] if maps.endswith(b"\n") else ["it is cut within the list of mapped libraries"]
     return body, parse_maps(maps), flaws
 
@@ -189,30 +194,21 @@ class Series:
 
     def _scale(self, dump: Dump) -> None:
         sampled = _RATE.search(dump.kind)
-        rate = int(sampled[2]) * int(sampled[3] or 1) if sampled else 0
+        rate = int(sampled[2]) * int(sampled[3] or 1) // (1 if sampled[1] else 2) if sampled else 0
         if sampled is None or rate <= 1:
             return
         self._rates.add(dump.kind)
-        scale = _scale_v2 if sampled[1] else _scale_v1
         for blocks, sizes in (dump.counts[:2], dump.counts[2:]):
-            scaled = [scale(*each, rate) for each in zip(blocks, sizes, strict=True)]
+            scaled = [_scaled(*each, rate) for each in zip(blocks, sizes, strict=True)]
             blocks[:], sizes[:] = [each[0] for each in scaled], [each[1] for each in scaled]
         dump.header = dump.sums()
 
 
-def _scale_v2(blocks: int, size: int, rate: int) -> tuple[int, int]:
+def _scaled(blocks: int, size: int, rate: int) -> tuple[int, int]:
     """A Poisson sample of mean `rate` bytes catches a block of n bytes with the probability 1 - exp(-n / rate)."""
     if not blocks or not size:
         return 0, 0
     factor = 1 / -math.expm1(-(size / blocks) / rate)
-    return round(min(blocks * factor, _LARGEST)), round(min(size * factor, _LARGEST))
-
-
-def _scale_v1(blocks: int, size: int, rate: int) -> tuple[int, int]:
-    """Blocks smaller than `rate` were caught with the probability n / rate."""
-    if not blocks or not size:
-        return 0, 0
-    factor = max(rate / (size / blocks), 1.0)
     return round(min(blocks * factor, _LARGEST)), round(min(size * factor, _LARGEST))
 
 

@@ -7,7 +7,7 @@
     564192b9f000-564192ba0000 r-xp 00001000 00:00 2172448     /path/of/program
 
 Written by gperftools' src/heap-profile-table.cc; https://gperftools.github.io/gperftools/heapprofile.html. Where the header ends
-in heap_v2/RATE or heap/RATE the figures are samples, one for about each RATE bytes, and are scaled here as pprof scales them.
+in heap_v2/RATE (one for about each RATE bytes) or heap/RATE (RATE / 2) the figures are samples, scaled here as Go's pprof does.
 The heap checker writes the same text of the blocks that it found leaked, one line for each, under a name of its own.
 """
 

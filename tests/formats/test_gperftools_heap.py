@@ -1,4 +1,5 @@
 import io
+import math
 import os
 import re
 import shutil
@@ -226,3 +227,26 @@ def test_bytes_agree_with_pprof(case: str) -> None:
         recording = gperftools_heap.read(stream, path.name)
     listed = recording.snapshots[0].columns[Metric.LIVE_BYTES].amounts
     assert abs(sum(listed) - total) <= len(recording.table.stacks) + len(path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(("kind", "period"), [("heap_v2/4096", 4096), ("heapz_v2/4096", 4096), ("heap/8192", 4096)])
+def test_samples_are_scaled_as_go_s_pprof_scales_them(kind: str, period: int) -> None:
+    """internal/profile/legacy_profile.go, parseHeapHeader and scaleHeapSample: heap/N has a period of N / 2."""
+    text = f"heap profile: 2: 2048 [4: 4096] @ {kind}\n2: 2048 [4: 4096] @ 0x400010\n".encode() + MAPS
+    factor = 1 / (1 - math.exp(-1024 / period))
+    recording = read(text)
+    assert amounts(recording, Metric.LIVE_BYTES) == {(0x400010,): round(2048 * factor)}
+    assert amounts(recording, Metric.ALLOCATED_BLOCKS) == {(0x400010,): round(4 * factor)}
+    assert recording.complete and kind in recording.limits[0]
+
+
+def test_heap_2_is_every_allocation() -> None:
+    recording = read(b"heap profile: 2: 2048 [4: 4096] @ heap/2\n2: 2048 [4: 4096] @ 0x400010\n" + MAPS)
+    assert amounts(recording, Metric.LIVE_BYTES) == {(0x400010,): 2048} and not recording.limits
+
+
+def test_a_memory_map_as_servers_write_it_is_read() -> None:
+    """google-pprof's ReadHeapProfile reads it: "--- Memory map:", "build=" stands for "$build"."""
+    maps = b"\n--- Memory map:\n  build=/opt\n  00400000-00500000 r-xp 00001000 08:01 77   $build/app\n"
+    recording = read(DUMP + LINES + maps)
+    assert recording.complete and [each.path for each in recording.mappings] == ["/opt/app"]
