@@ -97,7 +97,7 @@ def evidence_of_run(run: RunDirectory, asked: Asked = AS_IT_IS) -> Evidence:
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
         return evidence_of_run(rundir.main_step(run, manifest), asked)
-    outcome = _outcome(manifest)
+    outcome = _outcome(run, manifest)
     chosen, recordings, _ = _read_run(run, outcome, asked.search)
     heard = _heard(recordings, outcome, manifest, asked.children)
     nothing = ""
@@ -120,7 +120,7 @@ def is_file(name: str) -> bool:
 def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = False) -> Answer:
     """What a run says. `ended`: it has just done so, and symbols.json, which is due then, is written."""
     manifest = run.read_manifest()
-    outcome = _outcome(manifest)
+    outcome = _outcome(run, manifest)
     chosen, recordings, names = _read_run(run, outcome, asked.search)
     if ended:
         save_names(names, run.symbols)
@@ -211,11 +211,12 @@ def _command_of(recording: Recording, outcome: Outcome) -> list[str]:
     return recording.command or seen or [""]
 
 
-def _outcome(manifest: Manifest) -> Outcome:
-    """How the run went. While it goes on only the timeline knows when the files were written."""
+def _outcome(run: RunDirectory, manifest: Manifest) -> Outcome:
+    """How the run went. While it goes on the timeline knows when the files were written, or, of the newest, the files."""
     outcome = outcome_of(manifest)
     if not outcome.files:
-        outcome.files = {each.file: each.time for each in outcome.timeline if each.kind is EventKind.SNAPSHOT and each.file}
+        outcome.files = {path.name: max(0.0, path.stat().st_mtime - outcome.started_at) for path in run.raw.glob("*")}
+        outcome.files |= {each.file: each.time for each in outcome.timeline if each.kind is EventKind.SNAPSHOT and each.file}
     return outcome
 
 

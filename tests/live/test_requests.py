@@ -1,5 +1,6 @@
 """`leakrun snapshot` and `leakrun stop`, from another process than the one that supervises the run."""
 
+import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -123,3 +124,13 @@ def test_rubbish_among_the_requests_does_no_harm(start: Any, server: Path) -> No
     asked = leakrun("snapshot", run.directory)
     assert asked.returncode == 0, asked.stderr
     assert {path.name for path in place.iterdir()} == {"c.ask"}
+
+
+def test_dumps_that_the_manifest_does_not_know_yet_stand_where_they_were_taken(start: Any, server: Path) -> None:
+    run = start("-p", "heapprofile", "--every", "100ms", server)
+    run.wait_for_state("running")
+    run.wait_until(lambda: len(list((run.directory / "raw").glob("*.heap"))) >= len(run.files()) + 2 >= 10)
+    run.kill()
+    ranked = json.loads(leakrun("growth", run.directory, "--json").stdout)["sites"][0]
+    held = [bytes_ for _, bytes_ in ranked["series"]]
+    assert ranked["rise"] > 0 and held == sorted(held)
