@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,9 @@ def _outcome(run: RunDirectory, manifest: Manifest) -> Outcome:
     """How the run went. While it goes on the timeline knows when the files were written, or, of the newest, the files."""
     outcome = outcome_of(manifest)
     if not outcome.files:
-        outcome.files = {path.name: max(0.0, path.stat().st_mtime - outcome.started_at) for path in run.raw.glob("*")}
+        for path in run.raw.glob("*"):
+            with suppress(FileNotFoundError):  # thinned out meanwhile
+                outcome.files[path.name] = max(0.0, path.stat().st_mtime - outcome.started_at)
         outcome.files |= {each.file: each.time for each in outcome.timeline if each.kind is EventKind.SNAPSHOT and each.file}
     return outcome
 
