@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
     from runner.model import Recording
 
 YesNo = _valgrind.YesNo
+JUST_BEFORE = 1.0  # seconds from the last leak check to the signal that ended the program, at most
+FORGIVEN = "what only registers pointed to when a signal ended it ({:,} bytes) is not called lost: a check just before reached it"
 
 
 class MemcheckOptions(_valgrind.ValgrindOptions):
@@ -67,7 +69,7 @@ class Memcheck(_valgrind.ValgrindBackend):
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The XML of each process, with its leak checks on the way as snapshots."""
         from runner.formats import memcheck_xml
-        from runner.formats.memcheck_leaks import add_snapshots
+        from runner.formats.memcheck_leaks import add_snapshots, forgive_registers
 
         checks: dict[int, list[tuple[float, Path]]] = defaultdict(list)
         for event in outcome.timeline:
@@ -79,5 +81,13 @@ class Memcheck(_valgrind.ValgrindBackend):
                 recording = memcheck_xml.read(stream, path.name)
             recording.pid = _valgrind.pid_of(path)
             add_snapshots(recording, checks[recording.pid])
+            if _looked_before(outcome, recording) and (forgiven := forgive_registers(recording)):
+                recording.limits.append(FORGIVEN.format(forgiven))
             recordings.append(recording)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
+
+
+def _looked_before(outcome: Outcome, recording: "Recording") -> bool:
+    """Whether the process's last leak check stands right before the signal that leakrun sent to end the run."""
+    sent = [event.time for event in outcome.timeline if event.kind is EventKind.SIGNAL]
+    return bool(sent and recording.snapshots) and sent[0] - recording.snapshots[-1].time <= JUST_BEFORE

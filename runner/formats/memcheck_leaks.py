@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from runner.formats import memcheck_text
-from runner.formats._memcheck import loss_of
+from runner.formats._memcheck import EMPTIED, loss_of
 from runner.formats._valgrind import add_flaw
 from runner.model import Amount, Column, Loss, LossKind, Metric, Recording, Snapshot, TimeUnit
 
@@ -75,6 +75,40 @@ def add_snapshots(recording: Recording, files: Iterable[tuple[float, Path]]) -> 
     checks = _Checks(recording)
     for seconds, path in files:
         checks.add_file(seconds, path)
+
+
+def forgive_registers(recording: Recording) -> int:
+    """What the last check, just before a signal ended the program, still reached is not lost. Gives its bytes.
+
+    Of a program that no signal ended nothing is forgiven.
+    """
+    if EMPTIED not in recording.limits:
+        return 0
+    recording.limits.remove(EMPTIED)
+    last = recording.snapshots[-1]
+    live, lost = (
+        {_code(recording, stack_id): amount for stack_id, amount in last.columns[metric].items() if amount}
+        for metric in (Metric.LIVE_BYTES, Metric.LEAKED_BYTES)
+    )
+    forgiven = 0
+    for number, loss in enumerate(recording.losses):
+        own, code = loss.bytes - loss.indirect_bytes, _code(recording, loss.stack_id)
+        if loss.kind in _LOST and code not in lost and live.get(code, 0) >= own:
+            recording.losses[number] = Loss(LossKind.REACHABLE, own, loss.blocks, loss.stack_id)
+            _move(recording.leak_summary or {}, loss.kind, own, loss.blocks)
+            forgiven += own
+    return forgiven
+
+
+def _code(recording: Recording, stack_id: int) -> tuple[int | None, ...]:
+    """Where a stack's calls are: the XML and the text name frames differently."""
+    return tuple(frame.address for frame in recording.table.frames_of(stack_id))
+
+
+def _move(summary: dict[LossKind, Amount], kind: LossKind, size: int, blocks: int) -> None:
+    if {kind, LossKind.REACHABLE} <= summary.keys():
+        for each, sign in ((kind, -1), (LossKind.REACHABLE, 1)):
+            summary[each] = Amount(summary[each].bytes + sign * size, summary[each].blocks + sign * blocks)
 
 
 class _Checks:

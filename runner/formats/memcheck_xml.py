@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 from xml.etree.ElementTree import Element
 
-from runner.formats._memcheck import CRASHES, LOSS_KINDS, TOOL_VERSION, LeakRecords, loss_of
+from runner.formats._memcheck import CRASHES, EMPTIED, LOSS_KINDS, TOOL_VERSION, LeakRecords, loss_of
 from runner.formats._valgrind import add_flaw, amount_of, mark_inlined
 from runner.formats._xml_records import XmlRecords
 from runner.model import Amount, Defect, Frame, HeapSummary, LossKind, Recording
@@ -193,6 +193,7 @@ class _Reader:
 
     def _take_signal(self, element: Element) -> None:
         name = _text(element, "signame")
+        self._recording.limits.append(EMPTIED)
         if name in CRASHES:
             own, auxiliary = self._stacks(element)
             message = f"Process terminating with default action of signal {_text(element, 'signo')} ({name})"

@@ -1,0 +1,56 @@
+"""memcheck on programs that a signal ends: what it no longer sees then, and what it does."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leakrun_command import answer, leakrun
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed"),
+]
+
+# Only a register points to the table; `forgotten` is lost indeed.
+PROGRAM = r"""
+#include <stdlib.h>
+#include <string.h>
+struct table { char *rows; };
+__attribute__((noinline)) static struct table *table_new(void) {
+    struct table *made = malloc(sizeof *made);
+    made->rows = calloc(1, 3000);
+    return made;
+}
+__attribute__((noinline)) static void forget(void) {
+    char *volatile forgotten = malloc(700);
+    memset(forgotten, 1, 700);
+    forgotten = 0;
+}
+int main(void) {
+    forget();
+    struct table *held = table_new();
+    for (;;) __asm__ volatile("" : "+r"(held));
+}
+"""
+
+
+def compiled(directory: Path) -> Path:
+    (directory / "app.c").write_text(PROGRAM)
+    subprocess.run(["gcc", "-O2", "-g", "-o", directory / "app", directory / "app.c"], check=True, timeout=60)
+    return directory / "app"
+
+
+def test_what_registers_held_when_it_was_stopped_is_not_lost(tmp_path: Path) -> None:
+    leakrun("-p", "memcheck", "--for", "3s", "-o", tmp_path / "run", "--", compiled(tmp_path))
+    said = answer(tmp_path / "run")
+    assert [(each["function"], each["bytes"]) for each in said["findings"]] == [("forget", 700)]
+    assert sum(note["bytes"] or 0 for note in said["notes"] if note["kind"] == "reachable-at-exit") == 3008
+    assert any("(3,008 bytes) is not called lost" in note["text"] for note in said["notes"])
+
+
+def test_a_signal_of_somebody_elses_is_told(tmp_path: Path) -> None:
+    leakrun("-p", "memcheck", "-o", tmp_path / "run", "--", "timeout", "-s", "TERM", "3", compiled(tmp_path))
+    said = answer(tmp_path / "run")
+    assert any("looks into no registers" in note["text"] for note in said["notes"])
