@@ -3,13 +3,14 @@
 from pathlib import Path
 
 # Only what is needed is loaded, no debug info, and nothing from the network: it is three times as fast.
-SETTINGS = (
+_SETTINGS = (
     "debuginfod enabled off",
     "debug-file-directory /nonexistent",
     "auto-solib-add off",
     "auto-load libthread-db off",
     "source open off",
 )
+COMMAND = ("gdb", "-nx", "-batch", *(word for each in _SETTINGS for word in ("-iex", f"set {each}")))
 
 
 def ptrace_scope() -> int:

@@ -1,6 +1,6 @@
 """Works beside a process: has gdb load heaptrack into it, waits until it is told to end, and has gdb end the record.
 
-    python _heaptrack_attach.py PID LIBRARY RECORD GDB_SETTING...
+    python _heaptrack_attach.py PID LIBRARY RECORD GDB_COMMAND...
 
 Says "recording" on stdout once it is. It ends by itself when the process does, and when whoever started it is gone: then nobody
 would end the record. Exit code 1, and a line on stderr, where heaptrack could not be loaded or its record not be ended.
@@ -21,11 +21,11 @@ NEVER_SAFE = 3
 ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
-def main(pid: int, library: str, record: str, settings: Sequence[str]) -> int:
+def main(pid: int, library: str, record: str, gdb: Sequence[str]) -> int:
     """The exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     starter = os.getppid()
-    failure = _ask_gdb(pid, settings, {"LEAKRUN_LIBRARY": library, "LEAKRUN_RECORD": record})
+    failure = _ask_gdb(pid, gdb, {"LEAKRUN_LIBRARY": library, "LEAKRUN_RECORD": record})
     if not failure and not Path(record).is_file():
         failure = f"heaptrack could not write {record}: may the program's user write there?"
     if failure:
@@ -34,17 +34,16 @@ def main(pid: int, library: str, record: str, settings: Sequence[str]) -> int:
     print("recording", flush=True)
     while signal.sigtimedwait(ENDING, 1.0) is None and os.getppid() == starter and _runs(pid):
         continue
-    failure = _ask_gdb(pid, settings, {}) if _runs(pid) else ""
+    failure = _ask_gdb(pid, gdb, {}) if _runs(pid) else ""
     if failure and _runs(pid):
         print(f"its record could not be ended, and goes on: {failure}", file=sys.stderr)
         return 1
     return 0
 
 
-def _ask_gdb(pid: int, settings: Sequence[str], env: dict[str, str]) -> str:
+def _ask_gdb(pid: int, gdb: Sequence[str], env: dict[str, str]) -> str:
     """What gdb says against it, in a line; empty where it was done."""
-    command = ["gdb", "-nx", "-batch", *(word for each in settings for word in ("-iex", f"set {each}"))]
-    command += ["-ex", f"set $pid = {pid}", "-x", str(SCRIPT)]
+    command = [*gdb, "-ex", f"set $pid = {pid}", "-x", str(SCRIPT)]
     said = ""
     for _ in range(TRIES):
         try:

@@ -9,32 +9,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-static const int ending[] = {SIGTERM, SIGINT, SIGHUP}; /* what people and service managers stop programs with */
+#include "_shim_ending.h"
 
 static void (*stop_recording)(void);
-static volatile pid_t owner; /* the process that is recorded: not its forks, which heaptrack does not follow */
 static volatile sig_atomic_t received;
-static sem_t arrived;
 
-static void end_by(int number) {
-    sigset_t only;
-    sigemptyset(&only);
-    sigaddset(&only, number);
-    signal(number, SIG_DFL);
-    raise(number);
-    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
-}
-
-/* heaptrack may be at work in the very thread that the signal interrupts: another one has to end the record. */
 static void note_signal(int number) {
     int saved = errno;
     if (getpid() != owner) {
@@ -46,35 +28,15 @@ static void note_signal(int number) {
     errno = saved;
 }
 
-static void *wait_for_signal(void *nothing) {
-    while (sem_wait(&arrived)) continue;
+static void write_at_the_end(void) {
     if (stop_recording) stop_recording();
+}
+
+static void *wait_for_signals(void *nothing) {
+    while (sem_wait(&arrived)) continue;
+    write_at_the_end();
     end_by(received);
     return nothing;
-}
-
-static void forget_in_child(void) {
-    struct sigaction action;
-    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
-        if (!sigaction(ending[i], NULL, &action) && action.sa_handler == note_signal) signal(ending[i], SIG_DFL);
-}
-
-static void listen_for_signals(void) {
-    struct sigaction action, former;
-    sigset_t all, before;
-    pthread_t thread;
-    sigfillset(&all);
-    if (sem_init(&arrived, 0, 0) || pthread_sigmask(SIG_SETMASK, &all, &before)) return;
-    int failed = pthread_create(&thread, NULL, wait_for_signal, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) return;
-    pthread_detach(thread);
-    memset(&action, 0, sizeof action);
-    action.sa_handler = note_signal;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
-    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
-        if (!sigaction(ending[i], NULL, &former) && former.sa_handler == SIG_DFL) sigaction(ending[i], &action, NULL);
-    pthread_atfork(NULL, NULL, forget_in_child);
 }
 
 /* The record of a process goes on under the next number when it becomes another program by exec. */
@@ -101,15 +63,7 @@ __attribute__((constructor)) static void start(void) {
     free(malloc(1));               /* heaptrack begins, at the latest, with this */
     owner = getpid();
     prepare_next_program();
-    if (stop_recording) listen_for_signals();
+    if (stop_recording && listen_for_ending()) pthread_atfork(NULL, NULL, forget_ending);
     if (pauses) resume_recording();
     errno = saved;
 }
-
-__attribute__((noreturn)) static void end_at_once(int status) {
-    if (stop_recording && getpid() == owner) stop_recording();
-    for (;;) syscall(SYS_exit_group, status);
-}
-
-void _exit(int status) { end_at_once(status); }
-void _Exit(int status) { end_at_once(status); }

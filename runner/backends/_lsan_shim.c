@@ -9,33 +9,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "_shim_ending.h"
 
 #define END "leakrun: end\n"
 #define STALE (64 << 10) /* bytes of the stack that earlier calls may have left pointers in */
 
-static const int ending[] = {SIGTERM, SIGINT, SIGHUP}; /* what people and service managers stop programs with */
-
-extern int __sigaction(int, const struct sigaction *, struct sigaction *); /* glibc's own */
 extern int __cxa_atexit(void (*)(void *), void *, void *);
 
 static int (*look)(void);
 static void (*report_to)(const char *);
 static char directory[PATH_MAX];
 static int asked_by; /* the signal */
-static pid_t owner;  /* the process whose thread waits for signals: not its forks */
 static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static volatile sig_atomic_t ended_by;
 static int checks;
 static int last_check_made;
-static sem_t arrived;
 
 static void copy_maps(int to) {
     char room[4096];
@@ -97,29 +88,16 @@ __attribute__((noinline)) static void wipe_stack(void) {
     __asm__ volatile("" : : "r"(stale) : "memory");
 }
 
-__attribute__((noinline)) static void check_at_the_end(void) {
+__attribute__((noinline)) static void write_at_the_end(void) {
     wipe_stack();
     check(1);
 }
 
 static void at_exit(void *nothing) {
     (void)nothing;
-    check_at_the_end();
+    write_at_the_end();
 }
 
-static void end_by(int number) {
-    struct sigaction plain;
-    sigset_t only;
-    memset(&plain, 0, sizeof plain);
-    plain.sa_handler = SIG_DFL;
-    sigemptyset(&only);
-    sigaddset(&only, number);
-    __sigaction(number, &plain, NULL);
-    raise(number);
-    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
-}
-
-/* The thread that a signal interrupts may hold the allocator's locks: another one has to look. */
 static void note_signal(int number) {
     int saved = errno;
     if (getpid() != owner) {
@@ -141,32 +119,15 @@ static void *wait_for_signals(void *nothing) {
 }
 
 static void forget_in_child(void) {
-    struct sigaction action;
-    for (int number = 1; number < NSIG; number++)
-        if (!__sigaction(number, NULL, &action) && action.sa_handler == note_signal) {
-            action.sa_handler = number == asked_by ? SIG_IGN : SIG_DFL;
-            __sigaction(number, &action, NULL);
-        }
+    forget_ending();
+    if (asked_by && is_handled_by(asked_by, note_signal)) handle_by(asked_by, SIG_IGN);
     pthread_mutex_init(&looking, NULL);
     checks = 0;
 }
 
 static void listen_for_signals(void) {
-    struct sigaction action, former;
-    sigset_t all, before;
-    pthread_t thread;
-    sigfillset(&all);
-    if (sem_init(&arrived, 0, 0) || pthread_sigmask(SIG_SETMASK, &all, &before)) return;
-    int failed = pthread_create(&thread, NULL, wait_for_signals, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) return;
-    pthread_detach(thread);
-    memset(&action, 0, sizeof action);
-    action.sa_handler = note_signal;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
-    if (asked_by) __sigaction(asked_by, &action, NULL);
-    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
-        if (!__sigaction(ending[i], NULL, &former) && former.sa_handler == SIG_DFL) __sigaction(ending[i], &action, NULL);
+    if (!listen_for_ending()) return;
+    if (asked_by) handle_by(asked_by, note_signal);
     pthread_atfork(NULL, NULL, forget_in_child);
 }
 
@@ -183,14 +144,6 @@ __attribute__((constructor)) static void start(void) {
     }
     errno = saved;
 }
-
-__attribute__((noreturn)) static void end_at_once(int status) {
-    if (owner && getpid() == owner) check_at_the_end();
-    for (;;) syscall(SYS_exit_group, status);
-}
-
-void _exit(int status) { end_at_once(status); }
-void _Exit(int status) { end_at_once(status); }
 
 /* GCC 12's liblsan has these two call nothing: a program that sets a handler would crash, or have none. */
 int sigaction(int number, const struct sigaction *action, struct sigaction *former) { return __sigaction(number, action, former); }

@@ -1,10 +1,12 @@
 """Small C libraries of ours that are preloaded into the target: built on first use with the machine's compiler, and kept."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from platformdirs import user_cache_path
 
@@ -17,6 +19,25 @@ SECONDS = 60.0
 
 class ShimError(Exception):
     """There is no shim; the message names what is missing, as "... needs %s"."""
+
+
+class Record(NamedTuple):
+    """A file that one program of a process left; `latest` is False where the process became another by exec."""
+
+    pid: int
+    path: Path
+    latest: bool
+
+
+def records(out: Path, pattern: re.Pattern[str], main: int | None) -> list[Record]:
+    """The records below `out`, the main process's first, of each process its last program's.
+
+    The pattern's groups are the pid, and a number that exec counts up.
+    """
+    found = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := pattern.fullmatch(path.name))]
+    found.sort(key=lambda each: (each[0] != main, each[0], -each[1]))
+    latest = {pid: number for pid, number, _ in reversed(found)}
+    return [Record(pid, path, number == latest[pid]) for pid, number, path in found]
 
 
 def built(source: Path, directory: Path | None = None) -> Path:
@@ -39,10 +60,11 @@ def built(source: Path, directory: Path | None = None) -> Path:
 
 
 def _key(source: Path, compiler: Path) -> str:
-    """Tells one source and compiler from another, without starting the compiler to ask for its version."""
+    """Tells one source (with the headers beside it) and one compiler from another, without asking for the latter's version."""
     file = compiler.resolve().stat()
     words = (*FLAGS, *LIBRARIES, str(compiler.resolve()), str(file.st_size), str(file.st_mtime_ns))
-    return hashlib.sha256(source.read_bytes() + "\0".join(words).encode()).hexdigest()[:16]
+    texts = b"".join(each.read_bytes() for each in (source, *sorted(source.parent.glob("*.h"))))
+    return hashlib.sha256(texts + "\0".join(words).encode()).hexdigest()[:16]
 
 
 def _build(compiler: str, source: Path, library: Path) -> None:

@@ -142,7 +142,7 @@ def checkpoint(
     keep_last: int | None = None,
 ) -> Trigger:
     """A snapshot taken by a monitor command through vgdb, on the profile's timer, on request and before the stop."""
-    return Trigger(
+    trigger = Trigger(
         name="checkpoint",
         action=RunCommand(
             ("vgdb", f"--vgdb-prefix={out}/vgdb", "--pid={pid}", *command),
@@ -151,14 +151,11 @@ def checkpoint(
         ),
         gate=gate(out),
         proof=Proof(pattern, marker),
-        every=profile.snapshots.every,
-        adaptive=profile.snapshots.adaptive,
-        rss_step=profile.snapshots.rss_step,
-        before_stop=profile.snapshots.at_exit,
         retries=1,
         patience=VGDB_SECONDS,
         keep_last=keep_last,
     )
+    return profile.timed(trigger)
 
 
 def _malloc_of_musl(target: Target, profile: Profile) -> list[str]:

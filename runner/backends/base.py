@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
@@ -66,3 +67,14 @@ class Backend(ABC):
     def renditions(self, out: Path) -> list[RunCommand]:
         """Commands that print the files below `out` in the tool's own words, each into its `stdout` below `out`."""
         return []
+
+
+LOADED = "it is loaded into the program"
+
+
+def refuse_args(profile: Profile, why: str = "", instead: str = "") -> None:
+    """Raise LeakrunError(USAGE) for the profile's `args`: `why` the tool has no command line, and what to do `instead`."""
+    if profile.args:
+        refusal = f"{profile.backend} has no command line for {profile.args[0]!r}"
+        message = ": ".join(filter(None, (refusal, why)))
+        raise LeakrunError(ErrorKind.USAGE, message, "; ".join(filter(None, ("leave out `args` and --tool-arg", instead))))

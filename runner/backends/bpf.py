@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import Backend, ToolOptions, refuse_args
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Sidecar, Target, ToolStatus
@@ -74,10 +74,7 @@ class Bpf(Backend):
         """The program as it is, or the process; bpftrace beside it."""
         options = profile.options
         assert isinstance(options, BpfOptions)
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE, f"bpf has no command line for {profile.args[0]!r}", "leave out `args` and --tool-arg"
-            )
+        refuse_args(profile)
         if target.elf is not None and target.elf.bits == 32:
             raise LeakrunError(
                 ErrorKind.UNMEASURED,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _preload
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import Backend, ToolOptions, refuse_args
 from runner.backends.heapprofile import INSTALL, environment, find_library, library_version, linked_in
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
@@ -128,12 +128,7 @@ class Heapcheck(Backend):
 
 
 def _refuse_what_it_has_not(profile: Profile) -> None:
-    if profile.args:
-        raise LeakrunError(
-            ErrorKind.USAGE,
-            f"heapcheck has no command line for {profile.args[0]!r}: libtcmalloc is loaded into the program",
-            "leave out `args` and --tool-arg; its settings are options: --set mode=strict",
-        )
+    refuse_args(profile, "libtcmalloc is loaded into the program", "its settings are options: --set mode=strict")
     if profile.snapshots.every is not None or profile.snapshots.rss_step is not None:
         raise LeakrunError(
             ErrorKind.USAGE,

@@ -1,5 +1,6 @@
 """heapprofile: tcmalloc's heap profiler (gperftools): live and allocated bytes by stack, in dumps while the program runs."""
 
+import os
 import re
 import signal as signals
 from collections import defaultdict
@@ -9,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runner.backends import _preload
-from runner.backends.base import Backend, ToolOptions
-from runner.errors import ErrorKind, LeakrunError
+from runner.backends.base import Backend, ToolOptions, refuse_args
 from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
 from runner.profile import NextToFile, Profile, Size, Within, Written, parse_signal
@@ -29,6 +29,9 @@ UNSEEN_MAPPINGS = (
     "what the C library maps for itself passes tcmalloc by: threads' stacks, and what dlopen loads; massif-pages sees it"
 )
 # As the supervisor gave it to a process, kept.PID.N; as the library names it, heap.PID[_CHILD].N, where nobody was left to.
+# The library marks the name by the first byte's high bit, for the programs that this process starts: they add their pid to
+# it. bash hands on what it was given, unmarked, and they would all write to one file: so it is marked from the start.
+_CHILD = os.fsdecode(bytes([ord("/") | 0x80]))
 DUMP = re.compile(r"(?:kept|heap)\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, Written(parse_signal)]
 
@@ -77,21 +80,17 @@ class Heapprofile(Backend):
         """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
         options = profile.options
         assert isinstance(options, HeapprofileOptions)
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE,
-                f"heapprofile has no command line for {profile.args[0]!r}: libtcmalloc is loaded into the program",
-                "leave out `args` and --tool-arg; its settings are options: --set HEAP_PROFILE_TIME_INTERVAL=10",
-            )
+        refuse_args(
+            profile, "libtcmalloc is loaded into the program", "its settings are options: --set HEAP_PROFILE_TIME_INTERVAL=10"
+        )
         env: dict[str, str | None] = dict(profile.env)
         if not options.HEAP_PROFILE_MMAP_LOG:
             env.setdefault("PERFTOOLS_VERBOSE", "-2")  # not a line on the program's stderr for each dump; warnings stay
-        env["HEAPPROFILE"] = f"{out}/heap.{{pid}}"
+        env["HEAPPROFILE"] = _CHILD + f"{out}/heap.{{pid}}"[1:]
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         env |= environment(options)
         if not self.linked_in(target):
             env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
-        snapshots = profile.snapshots
         dump = Trigger(
             name="dump",
             action=SendSignal(options.signal),
@@ -105,16 +104,12 @@ class Heapprofile(Backend):
             ),
             patience=2.0,
             thins=True,
-            every=snapshots.every,
-            adaptive=snapshots.adaptive,
-            rss_step=snapshots.rss_step,
-            before_stop=snapshots.at_exit,
         )
         return LaunchPlan(
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            triggers=(dump,),
+            triggers=(profile.timed(dump),),
             stop=profile.stop_plan(),
             default_signals=(options.signal,),
             outputs=("*.heap",),

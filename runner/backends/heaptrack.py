@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runner.backends import _gdb, _preload, _shim
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import LOADED, Backend, ToolOptions, refuse_args
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Sidecar, Target, ToolStatus
@@ -79,12 +79,7 @@ class Heaptrack(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """Environment only; the argv stays the user's. To attach, gdb at the start and at the end."""
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE,
-                f"heaptrack has no command line for {profile.args[0]!r}: it is loaded into the program",
-                "leave out `args` and --tool-arg",
-            )
+        refuse_args(profile, LOADED)
         if target.pid is not None:
             return _attaching(target, tool, profile, out)
         preload = _preload.preloaded(target, tool.path)
@@ -109,14 +104,12 @@ class Heaptrack(Backend):
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The record of each process; of one that became another program by exec, that of its last program stands first."""
-        records = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := RECORD.fullmatch(path.name))]
-        records.sort(key=lambda each: (each[0] != outcome.pid, each[0], -each[1]))
-        latest = {pid: number for pid, number, _ in reversed(records)}
+        records = _shim.records(out, RECORD, outcome.pid)
         # What a fork had done before its exec is not worth a word where that was not enough to be written.
-        worth = [each for each in records if each[1] == latest[each[0]] or each[2].stat().st_size]
-        recordings = [_read(path, pid, number == latest[pid], outcome) for pid, number, path in worth]
+        worth = [each for each in records if each.latest or each.path.stat().st_size]
+        recordings = [_read(each.path, each.pid, each.latest, outcome) for each in worth]
         if recordings:
-            recordings[0].limits += _unseen_children(outcome, set(latest))
+            recordings[0].limits += _unseen_children(outcome, {each.pid for each in records})
         return recordings
 
 
@@ -128,7 +121,7 @@ def _attaching(target: Target, tool: ToolStatus, profile: Profile, out: Path) ->
         )
     assert tool.path is not None
     library = tool.path.with_name(INJECT)
-    argv = (sys.executable, str(ATTACH), "{pid}", str(library), f"{out}/heaptrack.{{pid}}.0.raw", *_gdb.SETTINGS)
+    argv = (sys.executable, str(ATTACH), "{pid}", str(library), f"{out}/heaptrack.{{pid}}.0.raw", *_gdb.COMMAND)
     return LaunchPlan(
         argv=(),
         stop=profile.stop_plan(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runner.backends import _gdb, _preload
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import LOADED, Backend, ToolOptions, refuse_args
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -99,7 +99,7 @@ class Jemalloc(Backend):
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            triggers=(_dump(profile, seen),) if by_gdb else (),
+            triggers=(profile.timed(_dump(seen)),) if by_gdb else (),
             stop=profile.stop_plan(),
             outputs=("jeprof.*.heap",),
             loaded=seen,
@@ -128,12 +128,7 @@ class Jemalloc(Backend):
 
 
 def _check(profile: Profile, out: Path) -> None:
-    if profile.args:
-        raise LeakrunError(
-            ErrorKind.USAGE,
-            f"jemalloc has no command line for {profile.args[0]!r}: it is loaded into the program",
-            "leave out `args` and --tool-arg; more of its settings go into the environment: --env MALLOC_CONF=dirty_decay_ms:0",
-        )
+    refuse_args(profile, LOADED, "more of its settings go into the environment: --env MALLOC_CONF=dirty_decay_ms:0")
     if "," in str(out):
         raise LeakrunError(
             ErrorKind.USAGE,
@@ -163,20 +158,13 @@ def _configuration(given: str, options: JemallocOptions, out: Path, by_gdb: bool
     return ",".join(filter(None, words))
 
 
-def _dump(profile: Profile, mapped: str | None) -> Trigger:
+def _dump(mapped: str | None) -> Trigger:
     """jemalloc listens to no signal: gdb calls it, which takes 0.1 to 0.3 seconds."""
-    command = ["gdb", "-nx", "-batch", *(word for each in _gdb.SETTINGS for word in ("-iex", f"set {each}"))]
-    command += ["-ex", "set $pid = {pid}", "-x", str(DUMP_SCRIPT)]
-    snapshots = profile.snapshots
     return Trigger(
         name="dump",
-        action=RunCommand(tuple(command), timeout=LONGEST_DUMP),
+        action=RunCommand((*_gdb.COMMAND, "-ex", "set $pid = {pid}", "-x", str(DUMP_SCRIPT)), timeout=LONGEST_DUMP),
         gate=Gate(mapped=mapped),
         proof=Proof("jeprof.{pid}.*.m*.heap", marker=b"MAPPED_LIBRARIES:"),
-        every=snapshots.every,
-        adaptive=snapshots.adaptive,
-        rss_step=snapshots.rss_step,
-        before_stop=snapshots.at_exit,
     )
 
 

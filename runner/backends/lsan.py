@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from runner.backends import _preload, _shim
-from runner.backends.base import Backend, ToolOptions
-from runner.errors import ErrorKind, LeakrunError
+from runner.backends.base import LOADED, Backend, ToolOptions, refuse_args
 from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, SendSignal, Target, ToolStatus, Trigger
 from runner.profile import NextToFile, Profile, Within, Written, parse_signal
@@ -87,12 +86,7 @@ class Lsan(Backend):
         """Environment only; the argv stays the user's. Refuses what can't be preloaded."""
         options = profile.options
         assert isinstance(options, LsanOptions)
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE,
-                f"lsan has no command line for {profile.args[0]!r}: it is loaded into the program",
-                "leave out `args` and --tool-arg; its settings are options: --set use_stacks=0",
-            )
+        refuse_args(profile, LOADED, "its settings are options: --set use_stacks=0")
         linked = self.linked_in(target)
         libraries = [tool.shim, None if linked else tool.path]
         preload = [_preload.preloaded(target._replace(preload=""), library) for library in libraries if library is not None]
@@ -105,23 +99,18 @@ class Lsan(Backend):
             "LEAKRUN_LSAN": str(out),
             "LEAKRUN_LSAN_SIGNAL": str(options.signal),
         }
-        snapshots = profile.snapshots
         look = Trigger(
             name="leak check",
             action=SendSignal(options.signal),
             gate=Gate(catches=options.signal),
             proof=Proof("lsan.*.{pid}", marker=b"leakrun: end"),
-            every=snapshots.every,
-            adaptive=snapshots.adaptive,
-            rss_step=snapshots.rss_step,
-            before_stop=snapshots.at_exit,
             thins=True,
         )
         return LaunchPlan(
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            triggers=(look,),
+            triggers=(profile.timed(look),),
             stop=profile.stop_plan(),
             default_signals=(options.signal,),
             outputs=("lsan.*",),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from runner.backends import _gdb
-from runner.backends.base import Backend, ToolOptions
+from runner.backends.base import Backend, ToolOptions, refuse_args
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import Gate, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -53,25 +53,18 @@ class MallocInfo(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """The program as it is; gdb beside it at each snapshot."""
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE, f"malloc_info has no command line for {profile.args[0]!r}", "leave out `args` and --tool-arg"
-            )
+        refuse_args(profile)
         if target.elf is not None and (target.elf.static or "musl" in (target.elf.interpreter or "")):
             raise LeakrunError(
                 ErrorKind.UNMEASURED,
                 f"{target.argv[0]} is not linked with glibc's shared library, whose malloc_info() is to be called",
                 "use --profile pmap, or bpf",
             )
-        snapshots = profile.snapshots
-        ask = question(out)._replace(
-            every=snapshots.every, adaptive=snapshots.adaptive, rss_step=snapshots.rss_step, before_stop=snapshots.at_exit
-        )
         return LaunchPlan(
             argv=target.argv,
             env=dict(profile.env),
             cwd=target.cwd,
-            triggers=(ask,),
+            triggers=(profile.timed(question(out)),),
             stop=profile.stop_plan(),
             outputs=("malloc_info.*.xml",),
             litter=("malloc_info.*.part",),
@@ -92,8 +85,7 @@ class MallocInfo(Backend):
 def question(out: Path) -> Trigger:
     """Has gdb ask a process's malloc, when it is told when: for other backends too."""
     file = str(out / "malloc_info.{pid}.{n}.xml")
-    command = ["timeout", "--foreground", "-s", "INT", f"{LONGEST:g}", "gdb", "-nx", "-batch"]
-    command += [word for each in _gdb.SETTINGS for word in ("-iex", f"set {each}")]
+    command = ["timeout", "--foreground", "-s", "INT", f"{LONGEST:g}", *_gdb.COMMAND]
     command += ["-ex", "python PID = {pid}", "-ex", f"python OUT = {file!r}", "-x", str(SCRIPT)]
     return Trigger(
         name="malloc_info",

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from runner.backends import _preload, _shim
-from runner.backends.base import Backend, ToolOptions
-from runner.errors import ErrorKind, LeakrunError
+from runner.backends.base import LOADED, Backend, ToolOptions, refuse_args
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
@@ -54,12 +53,7 @@ class Mtrace(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """Environment only; the argv stays the user's. No snapshots: the log has every event, and snapshots are made of it."""
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE,
-                f"mtrace has no command line for {profile.args[0]!r}: it is loaded into the program",
-                "leave out `args` and --tool-arg",
-            )
+        refuse_args(profile, LOADED)
         tracing = DEBUG_LIBRARY if tool.version >= SPLIT else ""
         behind = ":".join(filter(None, (tracing, target.preload)))
         env: dict[str, str | None] = dict(profile.env)
@@ -77,10 +71,7 @@ class Mtrace(Backend):
 
     def read(self, out: Path, profile: Profile, outcome: Outcome) -> "list[Recording]":
         """The log of each process; of one that became another program by exec, that of its last program stands first."""
-        logs = [(int(named[1]), int(named[2]), path) for path in out.iterdir() if (named := LOG.fullmatch(path.name))]
-        logs.sort(key=lambda log: (log[0] != outcome.pid, log[0], -log[1]))
-        latest = {pid: number for pid, number, _ in reversed(logs)}
-        return [_read(path, pid, number == latest[pid], outcome) for pid, number, path in logs]
+        return [_read(each.path, each.pid, each.latest, outcome) for each in _shim.records(out, LOG, outcome.pid)]
 
 
 def _read(path: Path, pid: int, latest: bool, outcome: Outcome) -> "Recording":

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from runner.backends import malloc_info
-from runner.backends.base import Backend, ToolOptions
-from runner.errors import ErrorKind, LeakrunError
+from runner.backends.base import Backend, ToolOptions, refuse_args
 from runner.formats import smaps
 from runner.model import FindingKind, Frame, Metric, Recording, StackSample
 from runner.plan import CopyFile, LaunchPlan, Outcome, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -85,11 +84,8 @@ class Pmap(Backend):
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """The program as it is; copies of smaps beside it."""
-        if profile.args:
-            raise LeakrunError(
-                ErrorKind.USAGE, f"pmap has no command line for {profile.args[0]!r}", "leave out `args` and --tool-arg"
-            )
-        snapshots, options = profile.snapshots, profile.options
+        refuse_args(profile)
+        options = profile.options
         assert isinstance(options, PmapOptions)
         asked = options.malloc_info
         ask = () if asked is None else (malloc_info.question(out)._replace(every=asked, on_request=False),)
@@ -97,10 +93,6 @@ class Pmap(Backend):
             name="smaps",
             action=CopyFile("/proc/{pid}/smaps", "smaps.{pid}.{n}", ("/proc/{pid}/task/*/comm", "/proc/{pid}/task/*/syscall")),
             proof=Proof("smaps.{pid}.{n}", marker=b"Rss:", settle=0.0),
-            every=snapshots.every,
-            adaptive=snapshots.adaptive,
-            rss_step=snapshots.rss_step,
-            before_stop=snapshots.at_exit,
             share=SHARE,
             retries=0,
         )
@@ -108,7 +100,7 @@ class Pmap(Backend):
             argv=target.argv,
             env=dict(profile.env),
             cwd=target.cwd,
-            triggers=(copy, _look_at_stack(out), *ask),
+            triggers=(profile.timed(copy), _look_at_stack(out), *ask),
             stop=profile.stop_plan(),
             outputs=("smaps.*",),
             litter=("stack.*.deepest", "malloc_info.*.part"),

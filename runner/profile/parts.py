@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, ClassVar, dataclass_transform
 
-from runner.plan import StopPlan
+from runner.plan import StopPlan, Trigger
 from runner.profile.marks import Checked, Within, Written
 from runner.quantities import format_duration, format_signal, parse_duration, parse_keep, parse_size, parse_stop_signal, shown
 
@@ -142,3 +142,8 @@ class Profile:
     def stop_plan(self) -> StopPlan:
         """`stop` as the supervisor takes it."""
         return StopPlan(self.stop.signal, self.stop.grace)
+
+    def timed(self, trigger: Trigger) -> Trigger:
+        """The trigger at the moments that `snapshots` says."""
+        when = self.snapshots
+        return trigger._replace(every=when.every, adaptive=when.adaptive, rss_step=when.rss_step, before_stop=when.at_exit)

@@ -23,6 +23,7 @@ from tests.examples_truth import Example, all_examples, build
 from tests.leakrun_command import answer, leakrun
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(mtrace.SOURCE.parent.glob("_*_shim.c"))
 # Behind these the trace's only frame is the wrapper, or the container's allocator, and not the site that is declared.
 BEHIND = {"xmalloc_leak": "xmalloc", "map_cache": "std::__new_allocator"}
 
@@ -322,11 +323,14 @@ def test_the_shim_is_built_once_for_each_source_and_whole_for_all_who_build_at_o
     assert _shim.built(mtrace.SOURCE, tmp_path / "cache").stat().st_ino == before
     changed = tmp_path / mtrace.SOURCE.name
     changed.write_text(mtrace.SOURCE.read_text() + "\n")
-    assert _shim.built(changed, tmp_path / "cache") != library
+    other = _shim.built(changed, tmp_path / "cache")
+    (tmp_path / "one.h").write_text("/* the same source, with another header beside it */\n")
+    assert len({library, other, _shim.built(changed, tmp_path / "cache")}) == 3
 
 
-def test_the_shim_compiles_without_a_warning(tmp_path: Path) -> None:
-    command = ["gcc", "-Wall", "-Wextra", "-Werror", *_shim.FLAGS, "-o", tmp_path / "shim.so", mtrace.SOURCE, *_shim.LIBRARIES]
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_a_shim_compiles_without_a_warning(tmp_path: Path, source: Path) -> None:
+    command = ["gcc", "-Wall", "-Wextra", "-Werror", *_shim.FLAGS, "-o", tmp_path / "shim.so", source, *_shim.LIBRARIES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -337,9 +341,10 @@ def test_the_logs_are_for_their_owner_only(program: Compile, tmp_path: Path) -> 
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_the_wheel_has_the_shim_s_source(tmp_path: Path) -> None:
+def test_the_wheel_has_the_shims_sources(tmp_path: Path) -> None:
     pytest.importorskip("hatchling", reason="hatchling builds the wheel: `make setup` installs it")
     from hatchling.builders.wheel import WheelBuilder
 
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    assert "runner/backends/_mtrace_shim.c" in zipfile.ZipFile(wheel).namelist()
+    needed = {f"runner/backends/{path.name}" for path in (*SOURCES, *mtrace.SOURCE.parent.glob("*.h"))}
+    assert needed <= set(zipfile.ZipFile(wheel).namelist())
