@@ -12,7 +12,7 @@ from runner.model import Recording
 
 GOLDEN = Path(__file__).parent / "golden"
 BESIDE = {"version.txt", "expected.json"}
-SOURCES = {".c", ".cc", ".cpp", ".h", ".sh", ".py", ".md"}
+SOURCES = {".c", ".cc", ".cpp", ".h", ".sh", ".py", ".md", ".go"}
 CASES = sorted(path for path in GOLDEN.glob("*/*") if path.is_dir())
 
 

@@ -16,7 +16,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = [
     path
     for path in sorted(GOLDEN.glob("*/*/*"))
-    if path.name not in ("version.txt", "expected.json") and path.suffix not in (".c", ".cc", ".cpp", ".h", ".sh", ".py", ".md")
+    if path.name not in ("version.txt", "expected.json")
+    and path.suffix not in (".c", ".cc", ".cpp", ".h", ".sh", ".py", ".md", ".go")
 ]
 NAMES = [str(path.relative_to(GOLDEN)) for path in FILES]
 CALM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
