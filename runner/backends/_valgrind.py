@@ -73,9 +73,12 @@ def plan(
     tool: ToolStatus,
     profile: Profile,
     out: Path,
+    *,
+    replaces: bool = True,
 ) -> LaunchPlan:
     """The launch of one valgrind tool. `output` are the options that name its file, `pattern` what they leave in `out`;
-    the `triggers` go through vgdb.
+    the `triggers` go through vgdb. `replaces`: it puts its own malloc in the place of the program's; else it sees system
+    calls, those of a static program too.
     """
     if target.setuid:
         raise LeakrunError(
@@ -83,7 +86,7 @@ def plan(
             f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
-    if target.elf and target.elf.static:
+    if replaces and target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
             f"{target.argv[0]} is statically linked: valgrind can't see its malloc, and would call it clean",
@@ -114,7 +117,8 @@ def plan(
         stop=profile.stop_plan(),
         outputs=(pattern,),
         litter=("vgdb-*",),
-        loaded=f"vgpreload_{tool_name}",  # what replaces malloc: in a static program valgrind runs, and this is not there
+        # What replaces malloc is not there in a static program, in which valgrind runs all the same.
+        loaded=f"vgpreload_{tool_name}" if replaces else f"/{tool_name}-",
         tool_words=tuple(argv[: len(argv) - len(target.argv)]),
     )
 

@@ -61,7 +61,8 @@ class Massif(_valgrind.ValgrindBackend):
         options = profile.options
         assert isinstance(options, MassifOptions)
         looks = [_look_at_stacks(out)] if options.stacks == "yes" else []
-        return _valgrind.plan("massif", output, "massif.*", [timeline_so_far, *looks], target, tool, profile, out)
+        triggers, replaces = [timeline_so_far, *looks], options.pages_as_heap != "yes"
+        return _valgrind.plan("massif", output, "massif.*", triggers, target, tool, profile, out, replaces=replaces)
 
     def seen_with(self, options: ToolOptions) -> frozenset[FindingKind]:
         """Blocks of malloc, or all pages instead; and the stacks besides."""

@@ -62,3 +62,13 @@ def test_what_the_tool_here_can_not_do_is_said_in_the_answer(tmp_path: Path, mon
     assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
     said = answer(tmp_path / "run")
     assert any(note["kind"] == "limit" and "vgdb is missing" in note["text"] for note in said["notes"])
+
+
+def test_of_a_static_program_the_system_calls_are_seen_though_its_malloc_is_not(tmp_path: Path) -> None:
+    loop = "for (int i = 0; i < 700; i++) { keep(); usleep(3000); }"
+    built(tmp_path, f"static char *keep(void) {{ return malloc(2000); }}\nint main(void) {{ {loop} }}")
+    subprocess.run(["gcc", "-g", "-O0", "-static", "-o", tmp_path / "app", tmp_path / "app.c"], check=True, timeout=60)
+    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "blocks", tmp_path / "app").returncode == 3
+    assert leakrun("-q", "-p", "massif-pages", "-o", tmp_path / "run", tmp_path / "app").returncode == 0
+    first = answer(tmp_path / "run")["findings"][0]
+    assert (first["kind"], first["function"], first["line"]) == ("mapping-growth", "keep", 4)
