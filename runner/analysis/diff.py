@@ -6,7 +6,7 @@ Needs numpy.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from runner.analysis.blame import HIDDEN, Blamer
 from runner.analysis.growth import blamers_of
 from runner.analysis.losses import fold_losses
+from runner.analysis.moved import moved
 from runner.analysis.sites import Site, site_of
 from runner.analysis.timeline import timeline
 from runner.analysis.wording import place_text
@@ -245,14 +246,5 @@ def _total(held: Mapping[Key, Held]) -> Total:
 
 def _moved(had: dict[Key, Held], has: Mapping[Key, Held]) -> dict[Key, Held]:
     """`had` with the keys of `has` for files that only lie elsewhere."""
-    old, new = _by_file_name(set(had) - set(has)), _by_file_name(set(has) - set(had))
-    moved = {old[name][0]: new[name][0] for name in old if len(old[name]) == len(new.get(name, ())) == 1}
-    return {moved.get(key, key): held for key, held in had.items()}
-
-
-def _by_file_name(keys: Iterable[Key]) -> dict[Key, list[Key]]:
-    named: dict[Key, list[Key]] = defaultdict(list)
-    for key in keys:
-        if key.file is not None:
-            named[key._replace(file=PurePosixPath(key.file).name)].append(key)
-    return named
+    elsewhere = moved(set(had) - set(has), set(has) - set(had))
+    return {elsewhere.get(key, key): held for key, held in had.items()}

@@ -5,12 +5,11 @@ every edit; a file that only lies elsewhere (another checkout) is the same one w
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from runner.analysis.moved import moved
 from runner.errors import ErrorKind, LeakrunError
 
 SCHEMA = "leakrun.baseline/1"
@@ -84,16 +83,5 @@ def matched(identities: Iterable[Identity], known: Iterable[Known]) -> dict[Iden
     asked = list(dict.fromkeys(identities))
     found = {identity: by_identity[identity] for identity in asked if identity in by_identity}
     left = [identity for identity in by_identity if identity not in found]
-    old, new = _by_file_name(left), _by_file_name(identity for identity in asked if identity not in found)
-    for name, identities_of_name in new.items():
-        if len(identities_of_name) == len(old.get(name, ())) == 1:
-            found[identities_of_name[0]] = by_identity[old[name][0]]
-    return found
-
-
-def _by_file_name(identities: Iterable[Identity]) -> Mapping[Identity, list[Identity]]:
-    named: dict[Identity, list[Identity]] = defaultdict(list)
-    for identity in identities:
-        if identity.file is not None:
-            named[identity._replace(file=PurePosixPath(identity.file).name)].append(identity)
-    return named
+    elsewhere = moved(left, [identity for identity in asked if identity not in found])
+    return found | {new: by_identity[old] for old, new in elsewhere.items()}

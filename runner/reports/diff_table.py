@@ -78,17 +78,13 @@ def _delta(found: Difference) -> dict[str, int | None]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    held, site = change.shown, change.shown.site
+    held = change.shown
     stack = shown_stack(held.recording, held.stack_id) if held.recording is not None else []
     return {
         "change": change.way.value,
         "kind": change.key.kind.value if change.key.kind else None,
         "listed": change.key.listed,
-        "function": site.function if site else None,
-        "signature": held.frame.signature if held.frame else None,
-        "file": site.file if site else None,
-        "line": site.line if site else None,
-        "module": held.frame.module if held.frame else None,
+        **document.place(held.site, held.frame),
         "before": _amount(change.before),
         "after": _amount(change.after),
         "delta": {"bytes": change.bytes, "blocks": change.blocks},

@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from runner.model import AnswerFrame
+from runner.analysis.sites import Site
+from runner.model import AnswerFrame, Frame
 from runner.reports.plain import encodable
 
 
@@ -25,6 +26,17 @@ def _value(value: object) -> str:
 def _text(value: object) -> str:
     # Without indentation: json's own way of it is ten times slower.
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def place(site: Site | None, frame: Frame | None) -> dict[str, Any]:
+    """Where something is, as plain data, by its site and the frame that was blamed; null for what is not known."""
+    return {
+        "function": site.function if site else None,
+        "signature": frame.signature if frame else None,
+        "file": site.file if site else None,
+        "line": site.line if site else None,
+        "module": frame.module if frame else None,
+    }
 
 
 def frames(stack: Iterable[AnswerFrame]) -> list[dict[str, Any]]:

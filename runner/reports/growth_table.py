@@ -41,16 +41,12 @@ def _process(watched: Watched) -> dict[str, Any]:
 
 
 def _site(number: int, each: Ranked) -> dict[str, Any]:
-    site, unit = each.site, each.recording.time_unit
+    unit = each.recording.time_unit
     return {
         "rank": number,
         "kind": each.kind.value,
         "shape": each.shape.value,
-        "function": site.function if site else None,
-        "signature": each.frame.signature if each.frame else None,
-        "file": site.file if site else None,
-        "line": site.line if site else None,
-        "module": each.frame.module if each.frame else None,
+        **document.place(each.site, each.frame),
         "first": each.first,
         "last": each.last,
         "rise": each.rise,

@@ -74,12 +74,6 @@ class ElfImage(NamedTuple):
         return ElfFacts(self.bits, self.machine, self.interpreter, self.needed)
 
 
-def read_elf(path: Path) -> ElfFacts | None:
-    """What launching `path` depends on, DT_NEEDED being the file's own; None where it is not ELF or can't be read."""
-    image = read_image(path, sections=False)
-    return image.facts() if image else None
-
-
 def build_id(path: Path) -> str:
     """The build id of an ELF file in hexadecimal; empty where there is none, or no such file."""
     image = read_image(path)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.symbols.elf import build_id, read_elf, read_image
+from runner.symbols.elf import build_id, read_image
 from runner.symbols.libraries import needed_libraries
 from runner.symbols.target import inspect_target
 
@@ -65,8 +65,8 @@ def test_a_file_without_its_x_bit_on_path_gives_way_to_a_later_one(tmp_path: Pat
 
 def test_static_and_needed_libraries(tmp_path: Path) -> None:
     static = compile_c(tmp_path, "static", "-static")
-    facts = read_elf(static)
-    assert facts and facts.static and not facts.needed
+    image = read_image(static)
+    assert image and image.facts().static and not image.needed
     subprocess.run(
         ["gcc", "-shared", "-fPIC", "-x", "c", "/dev/null", "-o", "libinner.so", "-Wl,--no-as-needed", "-lm"],
         cwd=tmp_path,
@@ -75,7 +75,7 @@ def test_static_and_needed_libraries(tmp_path: Path) -> None:
     rpath = ("-Wl,--no-as-needed", "-L.", "-linner", "-Wl,-rpath,$ORIGIN")
     program = compile_c(tmp_path, "dynamic", *rpath)
     assert {"libinner.so", "libm.so.6", "libc.so.6"} <= set(needed_libraries(program))
-    assert "libm.so.6" not in (read_elf(program) or facts).needed
+    assert "libm.so.6" not in (read_image(program) or image).needed
     assert inspect("./dynamic", cwd=tmp_path).elf.needed == needed_libraries(program)
 
 
