@@ -142,8 +142,8 @@ def probed(backend: Backend, chosen: Profile) -> ToolStatus:
     if tool.path is None:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
-            f"profile {chosen.name} needs {tool.name}, which is not found here",
-            f"install it: {tool.install}",
+            f"profile {chosen.name} needs {tool.lacks or f'{tool.name}, which is not found here'}",
+            tool.install if tool.lacks else f"install it: {tool.install}",
         )
     return tool
 
@@ -167,12 +167,12 @@ def manifest(run: RunDirectory, request: Request, plan: LaunchPlan, tool: ToolSt
         warmup=request.warmup,
         children=request.children,
         duration=request.duration,
-        supervisor=_myself(),
+        supervisor=myself(),
         spool=str(run.spool) if run.spool else None,
     )
 
 
-def _myself() -> dict[str, int]:
+def myself() -> dict[str, int]:
     """This process, so that a run whose supervisor died is known as such."""
     stat = proc.stat(os.getpid())
     return {"pid": os.getpid(), "start_ticks": stat.start_ticks if stat else 0}

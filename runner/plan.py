@@ -61,6 +61,7 @@ class ToolStatus(NamedTuple):
     limits   what this version can't do, a sentence each
     install  the line that installs it here
     shim     a small library of leakrun's own that goes with it, where there is one
+    lacks    what no package brings and is missing here ("root"), and `install` is the way out; empty where it is none of that
     """
 
     name: str
@@ -69,6 +70,7 @@ class ToolStatus(NamedTuple):
     limits: tuple[str, ...] = ()
     install: str = ""
     shim: Path | None = None
+    lacks: str = ""
 
     @property
     def version_text(self) -> str:

@@ -65,9 +65,9 @@ class Bpf(Backend):
         found = shutil.which("bpftrace")
         if found is None:
             return ToolStatus("bpftrace", None, install=INSTALL)
-        wanting = _wanting()
-        if wanting:
-            return ToolStatus(wanting[0], None, _version(found), install=wanting[1])
+        lacking = _lacking()
+        if lacking:
+            return ToolStatus("bpftrace", None, _version(found), lacks=lacking[0], install=lacking[1])
         return ToolStatus("bpftrace", Path(found), _version(found), (), INSTALL)
 
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
@@ -126,14 +126,14 @@ class Bpf(Backend):
         return recordings
 
 
-def _wanting() -> tuple[str, str] | None:
-    """What bpftrace lacks here, as a noun that is "not found here", and the way out; None where it has all."""
+def _lacking() -> tuple[str, str] | None:
+    """What bpftrace needs and is not here, and the way out; None where it has all."""
     if platform.machine() != "x86_64":
         return "an x86-64 machine (bpf walks no other's stacks)", "use --profile heaptrack or jemalloc"
     if os.geteuid():
-        return "root, which bpftrace must be run as", "run leakrun with sudo"
+        return "root", "run leakrun with sudo"
     if not BTF.exists():
-        return f"{BTF} (the kernel's types)", "a kernel with CONFIG_DEBUG_INFO_BTF, as the distributions' are"
+        return f"{BTF} (the kernel's types)", "boot a kernel with CONFIG_DEBUG_INFO_BTF, as the distributions' are"
     return None
 
 

@@ -41,7 +41,9 @@ class Mtrace(Backend):
         """Find glibc's tracing, and the shim; the first time, build it."""
         version = glibc_version()
         if not version:
-            return ToolStatus("glibc (this system has another C library)", None, install="use --profile memcheck")
+            return ToolStatus(
+                "mtrace", None, lacks="glibc, and this system has another C library", install="use --profile memcheck"
+            )
         if version >= SPLIT and not _has_debug_library():
             return ToolStatus(
                 DEBUG_LIBRARY, None, version, install="apt-get install libc6  (dnf install glibc-utils, pacman -S glibc)"

@@ -106,7 +106,8 @@ def _backends() -> Iterator["Found"]:
             continue
         status = "missing" if tool.path is None else "limited" if tool.limits else "found"
         path = str(tool.path) if tool.path else None
-        yield Found(name, tool.name, status, tool.version_text or None, path, backend.cost, list(tool.limits), tool.install)
+        version = tool.version_text or None
+        yield Found(name, tool.name, status, version, path, backend.cost, list(tool.limits), tool.install, tool.lacks)
 
 
 def _helper(helper: Helper) -> "Found":

@@ -20,6 +20,7 @@ class Found:
     status    found, limited (`limits` say how) or missing
     purpose   what it is there for
     install   the line that installs it, as its backend gives it; of use where no package manager is known
+    lacks     what no package brings and is missing here, and `install` is the way out
     """
 
     name: str
@@ -30,6 +31,7 @@ class Found:
     purpose: str
     limits: list[str] = field(default_factory=list)
     install: str = ""
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,11 @@ def _advice(checkup: Checkup) -> Iterator[str]:
     if not checkup.missing:
         yield "nothing is missing"
         return
+    packages = [each for each in checkup.missing if not each.lacks]
     if checkup.install is not None:
         yield "to install what is missing:"
         yield f"  {checkup.install}"
-        return
-    yield "missing, and no apt-get, dnf or pacman is here to install it:"
-    yield from (plain(f"  {each.name}: {each.install}") for each in checkup.missing)
+    elif packages:
+        yield "missing, and no apt-get, dnf or pacman is here to install it:"
+        yield from (plain(f"  {each.name}: {each.install}") for each in packages)
+    yield from (plain(f"{each.name} needs {each.lacks}: {each.install}") for each in checkup.missing if each.lacks)

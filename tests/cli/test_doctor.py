@@ -136,3 +136,12 @@ def test_people_see_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     for name in backends.names():
         assert [row[1] for row in rows if row[:1] == [name]] in (["found"], ["limited"], ["missing"])
     assert rows[-1] == ["nothing", "is", "missing"] or "install" in out
+
+
+def test_what_no_package_brings_is_said_apart(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert cli.main(["doctor"]) == 0
+    said = capfd.readouterr().out
+    assert "bpf needs root: run leakrun with sudo" in said and "no apt-get" not in said
+    assert cli.main(["-p", "bpf", "true"]) == 3
+    assert capfd.readouterr().err == "leakrun: profile bpf needs root\n  run leakrun with sudo\n"
