@@ -1,13 +1,12 @@
 """`leakrun attach PID`: measure a process that runs already, and let it go."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from runner.cli import options, screen
-from runner.cli.run import adapted, exit_code
+from runner.cli.run import adapted, exit_code, requested
 
 DEFAULT = "pmap"
 
@@ -59,16 +58,8 @@ def attach(
     for warning in settings.warnings if not settings.quiet else ():
         screen.say(warning)
     target = attaching.inspect_process(pid)
-    request = pipeline.Request(
-        argv=target.argv,
-        profile=adapted(pipeline.load_profile(settings.profile or DEFAULT, set_ or ()), settings),
-        runs_dir=settings.runs_dir,
-        output=Path(output) if output else None,
-        duration=settings.for_,
-        warmup=settings.warmup or 0.0,
-        children=settings.children or "all",
-        target=target,
-    )
+    chosen = adapted(pipeline.load_profile(settings.profile or DEFAULT, set_ or ()), settings)
+    request = requested(target.argv, chosen, settings, output)._replace(target=target)
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
     answer = pipeline.finish(run_directory)

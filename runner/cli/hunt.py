@@ -4,13 +4,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli import options
-from runner.cli.run import exit_code, pair
+from runner.cli.run import exit_code, requested
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
@@ -63,30 +62,17 @@ def hunt(
         verbose=verbose,
         no_color=no_color,
     )
+    from runner import pipeline
     from runner.cli import screen
-    from runner.hunt import Hunt
     from runner.hunt import hunt as go
-    from runner.supervise.workload import check_ready
 
-    if ready is not None:
-        check_ready(ready)
-    wanted = Hunt(
-        argv=tuple(program),
-        runs_dir=settings.runs_dir,
-        output=Path(output) if output is not None else None,
-        cwd=Path(cwd) if cwd else None,
-        env=tuple(pair(each) for each in env or ()),
-        duration=settings.for_,
-        warmup=settings.warmup or 0.0,
-        children=settings.children or "all",
-        ready=ready,
-        load=load,
-        budget=_budget(budget),
-    )
+    first = pipeline.load_profile("pmap")
+    request = requested(program, first, settings, output, cwd=cwd, env=env, ready=ready, load=load)
+    seconds = _budget(budget)
     with screen.Progress(enabled=not settings.quiet) as progress, _stdout_to_stderr(wanted=json):
         say = (lambda _: None) if settings.quiet else progress.say
         say(f"{program[0]} will be run several times, one after another, within {budget} (--budget)")
-        hunted = go(wanted, say, progress.show)
+        hunted = go(request, say, progress.show, budget=seconds)
     if json:
         from runner.reports import answer_json
 

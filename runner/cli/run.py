@@ -12,7 +12,10 @@ from runner.cli import options
 from runner.errors import ErrorKind, LeakrunError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runner.model import Answer
+    from runner.pipeline import Request
     from runner.plan import Outcome
     from runner.profile import Profile
 
@@ -81,7 +84,6 @@ def run(
     )
     from runner import pipeline
     from runner.cli import screen
-    from runner.supervise.workload import check_ready
 
     for warning in settings.warnings if not settings.quiet else ():
         screen.say(warning)
@@ -91,23 +93,8 @@ def run(
         pipeline.load_profile(settings.profile if settings.profile is not None else "memcheck", set_ or (), tool_arg or ()),
         settings,
     )
-    if ready is not None:
-        check_ready(ready)
-    request = pipeline.Request(
-        argv=tuple(program),
-        profile=chosen,
-        runs_dir=settings.runs_dir,
-        output=Path(output) if output is not None else None,
-        cwd=Path(cwd) if cwd else None,
-        env=tuple(pair(each) for each in env or ()),
-        duration=settings.for_,
-        warmup=settings.warmup or 0.0,
-        children=settings.children or "all",
-        die_with_parent=die_with_parent,
-        ready=ready,
-        load=load,
-        log_output=log_output,
-    )
+    request = requested(program, chosen, settings, output, cwd=cwd, env=env, ready=ready, load=load)
+    request = request._replace(die_with_parent=die_with_parent, log_output=log_output)
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
     answer = pipeline.finish(run_directory)
@@ -137,6 +124,38 @@ def exit_code(outcome: "Outcome", answer: "Answer", error_exitcode: int | None) 
     return 0
 
 
+def requested(
+    program: "Sequence[str]",
+    profile: "Profile",
+    settings: config.Settings,
+    output: str | None,
+    *,
+    cwd: str | None = None,
+    env: "Sequence[str] | None" = None,
+    ready: str | None = None,
+    load: str | None = None,
+) -> "Request":
+    """A run as it was typed. Raises LeakrunError(USAGE)."""
+    from runner.pipeline import Request
+    from runner.supervise.workload import check_ready
+
+    if ready is not None:
+        check_ready(ready)
+    return Request(
+        argv=tuple(program),
+        profile=profile,
+        runs_dir=settings.runs_dir,
+        output=Path(output) if output is not None else None,
+        cwd=Path(cwd) if cwd else None,
+        env=tuple(map(_pair, env or ())),
+        duration=settings.for_,
+        warmup=settings.warmup or 0.0,
+        children=settings.children or "all",
+        ready=ready,
+        load=load,
+    )
+
+
 def adapted(profile: "Profile", settings: config.Settings) -> "Profile":
     """The profile with what the command line says of snapshots and of stopping."""
     changes: dict[str, Any] = {}
@@ -147,7 +166,7 @@ def adapted(profile: "Profile", settings: config.Settings) -> "Profile":
     return replace(profile, **changes)
 
 
-def pair(text: str) -> tuple[str, str]:
+def _pair(text: str) -> tuple[str, str]:
     """The two sides of --env K=V. Raises LeakrunError(USAGE)."""
     name, equals, value = text.partition("=")
     if not name or not equals:

@@ -17,12 +17,13 @@ from runner.analysis.wording import seconds_text
 from runner.errors import ErrorKind, LeakrunError
 from runner.hunt.candidates import Candidate, candidates, finer
 from runner.hunt.journal import Journal
-from runner.hunt.request import Hunt
 from runner.kinds import FindingKind
 from runner.model import Answer, Verdict
+from runner.pipeline import Request
 from runner.plan import Outcome
 from runner.rundir import RunDirectory
 
+BUDGET = 600.0  # seconds
 ORDER = (FindingKind.GROWING, FindingKind.LOST, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH)
 SHORT_ORDER = (FindingKind.LOST, *(kind for kind in ORDER if kind is not FindingKind.LOST))
 _ASKED_TO_END = frozenset({"interrupt", "terminate", "stop"})
@@ -46,13 +47,14 @@ class Hunted:
     interrupted: bool = False
 
 
-def hunt(wanted: Hunt, say: Say, progress: Progress | None = None) -> Hunted:
-    """Run the program under one tool after another until the answer is sure, or the budget spent.
+def hunt(program: Request, say: Say, progress: Progress | None = None, *, budget: float = BUDGET) -> Hunted:
+    """Run the program under one tool after another until the answer is sure, or the budget (seconds) spent.
 
+    Its profile is the hunt's to choose, as is the duration where none is asked for; its output is the hunt's own directory.
     Raises LeakrunError where the program can't be started, KeyboardInterrupt where it was not yet: no directory is left then.
     """
-    run = RunDirectory.create(wanted.output, wanted.runs_dir, "hunt", wanted.argv[0], parts=("steps",))
-    course = _Course(wanted, run, say, progress)
+    run = RunDirectory.create(program.output, program.runs_dir, "hunt", program.argv[0], parts=("steps",))
+    course = _Course(program, budget, run, say, progress)
     try:
         course.prepare()
         with _interruptible():
@@ -85,7 +87,8 @@ def _interruptible() -> Iterator[None]:
 class _Course:
     """How far a hunt is."""
 
-    wanted: Hunt
+    program: Request
+    budget: float
     run: RunDirectory
     say: Say
     progress: Progress | None
@@ -100,12 +103,11 @@ class _Course:
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
-        self.journal = Journal(self.run, self.wanted)
+        self.journal = Journal(self.run, self.program)
 
     def prepare(self) -> None:
         """See what there is to ask."""
-        some = pipeline.load_profile("pmap")
-        self.by_kind = candidates(self.wanted.request(some, self.run.path, 0.0))
+        self.by_kind = candidates(self.program)
 
     def follow(self) -> None:
         """One run after another."""
@@ -114,13 +116,13 @@ class _Course:
             if step is None:
                 return
             if self.left() < _LEAST:
-                self.leave(f"{step[0].profile.name} was not asked: the budget of {seconds_text(self.wanted.budget)} is spent")
+                self.leave(f"{step[0].profile.name} was not asked: the budget of {seconds_text(self.budget)} is spent")
                 return
             self.take(*step)
 
     def left(self) -> float:
         """Seconds of the budget."""
-        return self.wanted.budget - (time.monotonic() - self.began)
+        return self.budget - (time.monotonic() - self.began)
 
     def leave(self, why: str) -> None:
         """Say what was not done."""
@@ -183,7 +185,7 @@ class _Course:
             return next(((each, self.left()) for each in finest), None)
         for each in doubtful:
             duration = 2 * self.tried[each.profile.name]
-            if each.backend.sites and self.wanted.duration is None and duration <= self.left():
+            if each.backend.sites and self.program.duration is None and duration <= self.left():
                 return each, duration
         return None
 
@@ -193,12 +195,12 @@ class _Course:
 
     def length(self, candidate: Candidate) -> float:
         """Seconds after which the program is stopped."""
-        if self.wanted.duration is not None:
-            return min(self.wanted.duration, self.left())
+        if self.program.duration is not None:
+            return min(self.program.duration, self.left())
         if self.plain is not None and not self.endless():
             return self.left()
         part = _PART * (2 if candidate.backend.slowdown > _DEAR else 1)
-        return min(part * self.wanted.budget, self.left())
+        return min(part * self.budget, self.left())
 
     # ---- one step
 
@@ -236,10 +238,11 @@ class _Course:
 
     def record(self, candidate: Candidate, path: Path, duration: float) -> tuple[RunDirectory, Outcome]:
         """One run. What the last one listened on may be taken for a moment longer."""
+        request = self.program._replace(profile=candidate.profile, output=path, duration=duration)
         deadline = time.monotonic() + _PORT_PATIENCE
         while True:
             try:
-                return pipeline.record(self.wanted.request(candidate.profile, path, duration), self.progress)
+                return pipeline.record(request, self.progress)
             except LeakrunError as error:
                 busy = error.kind is ErrorKind.USAGE and "answers already" in error.message
                 if self.plain is None or not busy or time.monotonic() > deadline:
@@ -252,7 +255,7 @@ class _Course:
             if outcome is self.plain:
                 raise LeakrunError(
                     ErrorKind.UNMEASURED,
-                    f"the program never came up (--ready {self.wanted.ready}), and was stopped",
+                    f"the program never came up (--ready {self.program.ready}), and was stopped",
                     f"leakrun show {step.path} -v",
                 )
             self.journal.skip(candidate.profile.name, "the program never came up under it")

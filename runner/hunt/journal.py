@@ -1,14 +1,13 @@
 """A hunt's manifest: its steps, what was left out and why, and how the program ended when nothing slowed it."""
 
-import os
 import time
 from typing import Any
 
 from runner import reading, rundir
 from runner.hunt.candidates import Candidate
-from runner.hunt.request import Hunt
 from runner.manifest import Manifest
 from runner.model import Answer
+from runner.pipeline import Request, myself
 from runner.plan import LaunchPlan, Outcome, ToolStatus
 from runner.profile import Profile, ToolOptions
 from runner.rundir import RunDirectory
@@ -25,8 +24,8 @@ class Journal:
     plain    how the program ended when nothing slowed it
     """
 
-    def __init__(self, run: RunDirectory, wanted: Hunt) -> None:
-        self._run, self._wanted = run, wanted
+    def __init__(self, run: RunDirectory, program: Request) -> None:
+        self._run, self._program = run, program
         self.steps: list[dict[str, Any]] = []
         self.skipped: list[dict[str, str]] = []
         self.left: list[str] = []
@@ -84,20 +83,19 @@ class Journal:
             stopped_by=self.plain.stopped_by,
             by_tool=self.plain.by_tool,
         )
-        stat = proc.stat(os.getpid())
         return rundir.manifest_of(
-            LaunchPlan(argv=self._wanted.argv, cwd=self._wanted.cwd),
+            LaunchPlan(argv=self._program.argv, cwd=self._program.cwd),
             outcome,
             state,
             run_id=self._run.id,
-            command=self._wanted.argv,
+            command=self._program.argv,
             profile=Profile(name="hunt", backend="", options=ToolOptions()),
             tool=ToolStatus("hunt", None),
             backend=None,
             steps=self.steps,
             skipped=self.skipped,
             left=self.left,
-            supervisor={"pid": os.getpid(), "start_ticks": stat.start_ticks if stat else 0},
+            supervisor=myself(),
         )
 
     def _write(self, state: str) -> None:

@@ -15,9 +15,9 @@ import pytest
 from runner import answers
 from runner.analysis.witnesses import Witness
 from runner.hunt import course
-from runner.hunt.request import Hunt
 from runner.kinds import FindingKind
 from runner.model import Answer, Verdict
+from runner.pipeline import Request, load_profile
 from runner.reading import Asked
 from runner.rundir import RunDirectory
 from tests.examples_truth import all_examples, build
@@ -237,7 +237,7 @@ def test_ctrl_c_before_the_first_run_leaves_nothing(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(course, "candidates", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        course.hunt(Hunt(("true",), tmp_path, output=tmp_path / "hunt"), say=lambda _: None)
+        course.hunt(Request(("true",), load_profile("pmap"), tmp_path, output=tmp_path / "hunt"), say=lambda _: None)
     assert not (tmp_path / "hunt").exists()
 
 
