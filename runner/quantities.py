@@ -113,9 +113,9 @@ def format_signal(signum: int) -> str:
 
 
 def signal_name(signum: int) -> str:
-    """SIGTERM; a real-time signal has only its number."""
+    """SIGTERM; of a real-time signal SIGRTMIN+1, as kill has it."""
     name = format_signal(signum)
-    return name if name.isdigit() else f"SIG{name}"
+    return f"SIGRTMIN{signum - signal.SIGRTMIN:+d}" if name.isdigit() else f"SIG{name}"
 
 
 def parse_stop_signal(text: str) -> int:

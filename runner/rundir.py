@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import SCHEMA, STATES, Manifest, manifest_of, outcome_of
+from runner.quantities import shown
 
 __all__ = ["RunDirectory", "find", "is_hunt", "main_step", "manifest_of", "outcome_of", "runs", "steps_of", "write_atomically"]
 
@@ -134,7 +135,7 @@ class RunDirectory:
         """The run that lies at `path`. Raises LeakrunError(USAGE) where there is none, or a newer or damaged one."""
         run = cls(path)
         if not run.path.is_dir():
-            raise LeakrunError(ErrorKind.USAGE, f"{path}: there is no such run", "`leakrun runs` lists what is there")
+            raise LeakrunError(ErrorKind.USAGE, f"{shown(str(path))}: there is no such run", "`leakrun runs` lists what is there")
         run.read_manifest()
         return run
 
@@ -228,9 +229,9 @@ def _make(path: Path) -> Path:
         raise LeakrunError(
             ErrorKind.USAGE, f"{path} exists already", "name a directory that is not there yet, or leave -o out"
         ) from None
-    except FileNotFoundError:
-        raise LeakrunError(ErrorKind.USAGE, f"{path.parent} does not exist", f"mkdir -p {path.parent}") from None
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():  # in /proc there is a parent
+            raise LeakrunError(ErrorKind.USAGE, f"{path.parent} does not exist", f"mkdir -p {path.parent}") from None
         raise _unmade(path, error) from None
     return path
 
@@ -341,11 +342,13 @@ def find(reference: str, runs_dir: Path) -> RunDirectory:
     matches = exact or [run for run in known if run.id.startswith(reference)]
     if not matches:
         raise LeakrunError(
-            ErrorKind.USAGE, f"{reference}: there is no such run in {runs_dir}", "`leakrun runs` lists what is there"
+            ErrorKind.USAGE, f"{shown(reference)}: there is no such run in {runs_dir}", "`leakrun runs` lists what is there"
         )
     if len(matches) > 1:
         names = ", ".join(run.id for run in matches[:5]) + (" ..." if len(matches) > 5 else "")
-        raise LeakrunError(ErrorKind.USAGE, f"{reference} may be any of {len(matches)} runs: {names}", "give more of the name")
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{shown(reference)} may be any of {len(matches)} runs: {names}", "give more of the name"
+        )
     return RunDirectory.open(matches[0].path)
 
 

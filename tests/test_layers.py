@@ -27,7 +27,7 @@ ORDER: dict[str, set[str]] = {
     "backends": {"formats", "kinds", "model", "plan", "profile", "quantities"},
     "supervise": {"plan"},
     "manifest": {"plan", "profile"},
-    "rundir": {"manifest", "plan", "profile"},
+    "rundir": {"manifest", "plan", "profile", "quantities"},
     "analysis": {"model"},
     "gate": {"analysis", "formats", "model", "paths"},
     "reports": {"analysis", "formats", "gate", "model", "paths", "quantities"},

@@ -13,6 +13,7 @@ from runner.quantities import (
     parse_size,
     parse_stop_signal,
     parse_switch,
+    signal_name,
 )
 
 
@@ -144,3 +145,8 @@ def test_switches(text: str, value: bool) -> None:
 def test_what_is_no_switch_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="neither true nor false"):
         parse_switch(text)
+
+
+@pytest.mark.parametrize(("signum", "name"), [(15, "SIGTERM"), (34, "SIGRTMIN"), (35, "SIGRTMIN+1"), (63, "SIGRTMIN+29")])
+def test_every_signal_has_a_name(signum: int, name: str) -> None:
+    assert signal_name(signum) == name

@@ -2,8 +2,10 @@
 
 import errno
 import gc
+import io
 import os
 import sys
+from typing import Any
 
 from runner.errors import ErrorKind, LeakrunError
 
@@ -37,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout = None
         return 141
     except OSError as error:
+        if _working_directory_is_gone():
+            print_error(LeakrunError(ErrorKind.USAGE, "the working directory was deleted", "cd to one that is there"))
+            return EXIT_CODES[ErrorKind.USAGE]
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             return _crashed()
         print_error(
@@ -58,7 +63,35 @@ def _fill_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free; closed on exec
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    if sys.stderr in (None, sys.__stderr__):
+        encoding = sys.stderr.encoding if sys.stderr else None
+        said = io.BufferedWriter(_Heedless(2, "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(said, encoding, errors="backslashreplace", line_buffering=True)
+
+
+class _Heedless(io.FileIO):
+    """stderr: what can't be said there, for want of room or of a reader, must not take the program's exit code from it."""
+
+    def write(self, data: Any) -> int:
+        """Write, or have it lost; waits where somebody who has the file too has set it to not block."""
+        try:
+            while (written := super().write(data)) is None:
+                from select import select
+
+                select([], [self], [])
+            return written
+        except OSError:
+            return len(data)
+
+
+def _working_directory_is_gone() -> bool:
+    from pathlib import Path
+
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _crashed() -> int:

@@ -44,6 +44,9 @@ PYDANTIC_WORDS = (
     ("Value error, ", ""),
     ("Input should be a valid integer, unable to parse string as an integer", "it is not a whole number"),
     ("Input should be a valid number, unable to parse string as a number", "it is not a number"),
+    ("Unable to parse input string as an integer, exceeded maximum size", "it is too large"),
+    ("Input should be less than or equal to", "write at most"),
+    ("Input should be greater than or equal to", "write at least"),
 )
 
 TAB = "_LEAKRUN_COMPLETE"  # set in the environment where a shell asks what could come next

@@ -83,11 +83,11 @@ def check(
     terms = _terms(fail_on, max_bytes, max_rate, tolerance)
     known = _known(baseline, may_be_missing=update_baseline)
     entries = [entry for path in suppressions or () for entry in _suppressions(path)]
-    from runner import gate
+    from runner import gate, reading
 
     search = options.search_path(exe, symbol_path)
     _refuse_unreadable(what)
-    groups = [what] if all(Path(word).is_file() for word in what) else [[word] for word in what]
+    groups = [what] if all(map(reading.is_file, what)) else [[word] for word in what]
     runs = [_checked(group, settings, search, entries) for group in groups]
     result = gate.judge(runs, terms, known)
     if update_baseline and baseline is not None and not any(run.doubts for run in runs):

@@ -121,7 +121,8 @@ def _problem(error: dict[str, Any], tree: Group, keys: Keys, known: list[str], h
     path = dotted((*keys, *(location[:-1] if of_key else location)))
     if error["type"] == "unexpected_keyword_argument":
         guess = f" (it is {hints[last]})" if last in hints else similar(last, {**hints, **{key: key for key in known}})
-        return Problem(place_of(tree, location, of_key=True), path, f"there is no such key{guess}")
+        there = "" if guess or not known else f" (there are {', '.join(sorted(known))})"
+        return Problem(place_of(tree, location, of_key=True), path, f"there is no such key{guess}{there}")
     if error["type"] == "missing":
         return Problem(place_of(tree, location[:-1], of_key=False), path, "is missing")
     place = place_of(tree, location[:-1] if of_key else location, of_key=of_key)

@@ -1,11 +1,13 @@
 """Each mistake of a user: one clear line, the right exit code, nothing lost and nothing left behind."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.leakrun_command import leakrun
+from tests.leakrun_command import COMMAND, leakrun
 
 SOURCE = "#include <stdlib.h>\nint main(void) { return malloc(10) == 0; }\n"
 THREE_MISTAKES = "backend: massif\noptions:\n  detaled_freq: 1\n  depth: many\nsnapshots:\n  every: 5\n"
@@ -44,6 +46,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "massif", "./static"], 3, ["./static is statically linked"]),
         (["-p", "memcheck", "./static"], 3, ["./static is statically linked"]),
         (["-p", "massif", "--set", "depth=zero", "./dynamic"], 2, ["--set depth"]),
+        (["-p", "massif", "--set", "foo=1", "./dynamic"], 2, ["--set foo: there is no such key (there are alloc_fn, depth,"]),
         (["-p", "heapprofile", "--tool-arg=--x", "./dynamic"], 2, ["heapprofile has no command line"]),
         (["-p", "memcheck", "--set", "suppressions=/nowhere.supp", "./dynamic"], 2, ["suppression file '/nowhere.supp'"]),
         (["-p", "massif", "--every", "5", "./dynamic"], 2, ["--every", "5s"]),
@@ -53,6 +56,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "massif", "--env", "novalue", "./dynamic"], 2, ["novalue"]),
         (["show", "nothing-of-that-name"], 2, ["nothing-of-that-name"]),
         (["show", "last"], 2, ["no run"]),
+        (["show", "two\nlines"], 2, ["leakrun: 'two\\nlines': there is no such run"]),
+        (["check", "x" * 300], 2, ["there is no such run"]),
         (["show", "p.c"], 2, ["p.c: not a file that leakrun can read"]),
         (["show", "."], 2, ["not a run directory"]),
         (["show", "/dev/null"], 2, ["/dev/null is a pipe or a device", "to a file"]),
@@ -60,6 +65,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "massif", "atach", "4711"], 127, ["'atach' is not a program on PATH", "did you mean `leakrun attach`?"]),
         (["report", "last"], 2, ["Missing option '-f' / '--format'. Choose from: html, svg, pdf, dot, text"]),
         (["report", "last", "-f", "jpeg"], 2, ["'jpeg' is not one of 'html'"]),
+        (["report", "last", "-f", "dot", "--nodefraction", "2"], 2, ["'--nodefraction': write at most 1\n"]),
+        (["growth", "last", "--top", "0"], 2, ["'--top': write at least 1\n"]),
+        (["growth", "last", "--top", "9" * 5000], 2, ["'--top': it is too large\n"]),
+        (["-p", "pmap", "-o", "/proc/x", "./dynamic"], 2, ["the directory /proc/x can't be made"]),
         (["profiles", "../../etc/passwd"], 2, ["passwd"]),
         (["profiles", "--validate", "three.yaml"], 2, ["three.yaml:3:3:"]),
     ],
@@ -104,6 +113,23 @@ def test_the_programs_own_exit_code_is_passed_on(script: str, code: int, program
 def test_the_streams_belong_to_the_program(programs: Path, tmp_path: Path) -> None:
     ran = leakrun("-q", "-p", "massif", "-o", tmp_path / "run", "sh", "-c", "echo out; echo err >&2", cwd=programs)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "out\n", "err\n")
+
+
+def test_a_full_stderr_costs_no_exit_code(tmp_path: Path) -> None:
+    words = [*COMMAND, "-p", "massif", "-o", tmp_path / "run", "sh", "-c", "exit 7"]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(words, stderr=full, stdin=subprocess.DEVNULL, timeout=60, check=False).returncode == 7
+
+
+@pytest.mark.parametrize("words", [["show", "last"], ["-p", "massif", "true"], ["hunt", "--", "true"], ["attach", "1"]])
+def test_a_working_directory_that_was_deleted_is_said(words: list[str], tmp_path: Path) -> None:
+    script = f'cd "$0" && rmdir "$0" && exec {sys.executable} -m runner "$@"'
+    ran = subprocess.run(
+        ["bash", "-c", script, tmp_path, *words], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "leakrun: the working directory was deleted\n  cd to one that is there\n"
 
 
 def test_options_after_the_program_are_the_programs(tmp_path: Path) -> None:
