@@ -1,7 +1,6 @@
 """All snapshots of a run: which process is due, whether its gate is open, and each attempt until it is proven or missed."""
 
 import fnmatch
-import os
 import re
 from dataclasses import dataclass, field
 
@@ -11,54 +10,16 @@ from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
 from runner.supervise.copying import copy
 from runner.supervise.family import Family, Member
-from runner.supervise.gates import closed, left_home, lend
+from runner.supervise.gates import left_home
 from runner.supervise.helper import Helper, fill
 from runner.supervise.output import RawOutput
-from runner.supervise.requests import Asked, Taken
+from runner.supervise.requests import Asked
 from runner.supervise.retention import Retention
-from runner.supervise.schedule import snapshot_interval
+from runner.supervise.series import Series
 from runner.supervise.timeline import Timeline
 
 _POLL = 0.005  # seconds between two looks at a snapshot under way
 _SLOW_POLL = 0.05  # after it has been under way for a second
-_FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
-_LAST_GATE = 0.25
-_SETTLED = 3.0  # seconds; tools that make a program slow make its start slow too
-
-
-def grown(trigger: Trigger, before: proc.Memory, now: proc.Memory) -> bool:
-    """The process's memory, or its stacks, are so much more that a snapshot is due."""
-    if trigger.rss_step is not None and now.rss >= before.rss + trigger.rss_step:
-        return True
-    if trigger.stack_step is None:
-        return False
-    if now.stack >= before.stack + trigger.stack_step:
-        return True
-    return now.threads > 1 and now.rss >= before.rss + max(trigger.stack_step, before.rss // 4)
-
-
-@dataclass(slots=True)
-class Series:
-    """The snapshots of one process by one trigger. Times are seconds since the start."""
-
-    trigger: Trigger
-    member: Member
-    number: int
-    due: float
-    opened: bool = False
-    opened_in: str = ""  # the executable that the gate was last open in
-    gate_wait: float = _FIRST_GATE
-    taken: int = 0
-    cost: float = 0.0  # seconds of processor time that the last CopyFile took
-    mark: proc.Memory | None = None  # what the process had when its growth last was a reason
-    why_closed: str = ""
-    asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
-
-    def settle(self, asked: list[Asked], file: str = "", reason: str = "") -> None:
-        """Tell those who asked how it went."""
-        waiting, asked[:] = list(asked), []
-        for each in waiting:
-            each.settle(Taken(self.member.pid, self.trigger.name, file, reason))
 
 
 @dataclass(slots=True)
@@ -205,67 +166,22 @@ class Snapshots:
         if series.member.pid in self._under_way:
             return False
         if not series.opened:
-            return now >= series.due and self._opens(series, now)
-        if self._has_grown(series, memory_by_pid.get(series.member.pid)):
+            if now >= series.due:  # that the gate is open for the first time is alone no reason for a snapshot
+                series.try_to_open(now, may_drop_user=series.member.pid != self.family.main_pid or series.trigger.gate.may_leave)
+            return False
+        if series.has_grown(memory_by_pid.get(series.member.pid)):
             return self._may_begin(series, now)
         if series.trigger.every is None or now < series.due:
             return False
-        self._plan_next(series, now)
+        series.plan_next(now)
         return self._may_begin(series, now)
-
-    def _opens(self, series: Series, now: float) -> bool:
-        """The first time that the gate is open begins the series; that alone is no reason for a snapshot."""
-        if self._may_yet_drop_user(series, now):
-            series.due = now + _LAST_GATE
-        elif self._gate_is_open(series):
-            series.opened = True
-            self._plan_next(series, now)
-        else:
-            series.due = now + series.gate_wait
-            series.gate_wait = min(series.gate_wait * 1.2, _LAST_GATE)
-        return False
 
     def _has_left_home(self, shot: Shot) -> bool:
         """In the middle of the snapshot, which will come to nothing."""
         return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
 
-    def _may_yet_drop_user(self, series: Series, now: float) -> bool:
-        """Servers do so at their start, their workers right after the fork; who does amid a snapshot is stuck in it."""
-        gate = series.trigger.gate
-        if not gate.at_home or os.geteuid() != 0 or (series.member.pid == self.family.main_pid and not gate.may_leave):
-            return False
-        return now - series.member.found < _SETTLED
-
     def _may_begin(self, series: Series, now: float) -> bool:
-        return self._gate_is_open(series) and not self.retention.lacks_room(series.member.pid, series.trigger, now)
-
-    def _gate_is_open(self, series: Series) -> bool:
-        member = series.member
-        series.why_closed = closed(series.trigger.gate, member, series.opened_in == member.executable != "")
-        if not series.why_closed:
-            series.opened_in = member.executable
-            lend(series.trigger.gate, member.pid)
-        return not series.why_closed
-
-    def _plan_next(self, series: Series, now: float) -> None:
-        trigger = series.trigger
-        if trigger.every is None:
-            series.due = float("inf")
-            return
-        interval = snapshot_interval(trigger.every, trigger.adaptive, series.taken)
-        if trigger.share is not None:
-            interval = max(interval, series.cost / trigger.share)
-        # From the time when it was due, so that delays don't add up; but never a burst for what was missed.
-        series.due = max(series.due + interval, now + interval / 2)
-
-    def _has_grown(self, series: Series, memory: proc.Memory | None) -> bool:
-        if memory is None or (series.trigger.rss_step is None and series.trigger.stack_step is None):
-            return False
-        series.mark = series.mark or memory
-        if not grown(series.trigger, series.mark, memory):
-            return False
-        series.mark = memory
-        return True
+        return series.gate_is_open() and not self.retention.lacks_room(series.member.pid, series.trigger, now)
 
     def _begin_wanted(self, now: float) -> None:
         for series in list(self._wanted):
@@ -275,7 +191,7 @@ class Snapshots:
             if not series.member.alive:
                 series.settle(series.asked, reason="the process has ended")
                 continue
-            if self._gate_is_open(series):
+            if series.gate_is_open():
                 series.opened = True
                 self._begin(series, now)
             else:
