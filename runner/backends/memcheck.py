@@ -1,12 +1,13 @@
 """memcheck: what was lost when the program ended, and every misuse of memory on the way."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _valgrind
 from runner.backends.base import ToolOptions
-from runner.kinds import FindingKind, Metric
+from runner.kinds import FindingKind, LossKind, Metric
 from runner.plan import EventKind, LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile, Within
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # what only reading needs is imported when it reads
     from runner.model import Recording
 
 YesNo = _valgrind.YesNo
+ERROR_EXITCODE = re.compile(rb"<arg>--error-exitcode=(\d+)</arg>")  # the last one holds
+HEAD = 1 << 20  # bytes of an XML in which its <vargv> ends
+REPLACED = "exit code {} is valgrind's (--error-exitcode): what the program itself would have ended with is not known"
 JUST_BEFORE = 1.0  # seconds from the last leak check to the signal that ended the program, at most
 FORGIVEN = "what only registers pointed to when a signal ended it ({:,} bytes) is not called lost: a check just before reached it"
 
@@ -55,7 +59,8 @@ class Memcheck(_valgrind.ValgrindBackend):
     def plan(self, target: Target, tool: ToolStatus, profile: Profile, out: Path) -> LaunchPlan:
         """XML for each process, and leak checks through vgdb at the profile's interval."""
         # No --log-file: it would stay empty, and with one a forked child writes into its parent's XML (3.19).
-        output = ["--xml=yes", f"--xml-file={_valgrind.escaped(out)}/memcheck.%p.xml"]
+        # The program's exit code stays its own, whatever VALGRIND_OPTS or .valgrindrc say.
+        output = ["--xml=yes", f"--xml-file={_valgrind.escaped(out)}/memcheck.%p.xml", "--error-exitcode=0"]
         # `changed` rather than `increased`: a site whose memory went down must be seen to go down.
         leak_check = _valgrind.checkpoint(
             ["leak_check", "full", "reachable", "changed"],
@@ -81,10 +86,27 @@ class Memcheck(_valgrind.ValgrindBackend):
                 recording = memcheck_xml.read(stream, path.name)
             recording.pid = _valgrind.pid_of(path)
             add_snapshots(recording, checks[recording.pid])
+            if recording.pid == outcome.pid and outcome.by_tool:
+                recording.limits.append(REPLACED.format(outcome.code))
             if _looked_before(outcome, recording) and (forgiven := forgive_registers(recording)):
                 recording.limits.append(FORGIVEN.format(forgiven))
             recordings.append(recording)
         return sorted(recordings, key=lambda each: each.pid != outcome.pid)
+
+    def ended_by_tool(self, out: Path, outcome: Outcome) -> bool:
+        """With --error-exitcode valgrind ends a program in which it found errors, definite and possible losses among them."""
+        path = out / f"memcheck.{outcome.pid}.xml"
+        if not outcome.code or not path.is_file():
+            return False
+        from runner.formats import memcheck_xml
+
+        with path.open("rb") as stream:
+            given = ERROR_EXITCODE.findall(stream.read(HEAD).partition(b"</vargv>")[0])
+            if not given or int(given[-1]) != outcome.code:
+                return False
+            stream.seek(0)
+            found = memcheck_xml.read(stream, path.name)
+        return bool(found.defects) or any(loss.kind in (LossKind.DEFINITE, LossKind.POSSIBLE) for loss in found.losses)
 
 
 def _looked_before(outcome: Outcome, recording: "Recording") -> bool:

@@ -1,4 +1,4 @@
-"""memcheck on programs that a signal ends: what it no longer sees then, and what it does."""
+"""memcheck on programs that a signal ends, and on their exit codes."""
 
 import shutil
 import subprocess
@@ -36,8 +36,8 @@ int main(void) {
 """
 
 
-def compiled(directory: Path) -> Path:
-    (directory / "app.c").write_text(PROGRAM)
+def compiled(directory: Path, source: str = PROGRAM) -> Path:
+    (directory / "app.c").write_text(source)
     subprocess.run(["gcc", "-O2", "-g", "-o", directory / "app", directory / "app.c"], check=True, timeout=60)
     return directory / "app"
 
@@ -54,3 +54,32 @@ def test_a_signal_of_somebody_elses_is_told(tmp_path: Path) -> None:
     leakrun("-p", "memcheck", "-o", tmp_path / "run", "--", "timeout", "-s", "TERM", "3", compiled(tmp_path))
     said = answer(tmp_path / "run")
     assert any("looks into no registers" in note["text"] for note in said["notes"])
+
+
+LEAKY = r"""
+#include <stdlib.h>
+#include <string.h>
+__attribute__((noinline)) static void forget(void) {
+    char *volatile forgotten = malloc(700);
+    memset(forgotten, 1, 700);
+    forgotten = 0;
+}
+int main(int argc, char **argv) {
+    if (argc > 2) forget();
+    return atoi(argv[1]);
+}
+"""
+
+
+def test_an_exit_code_that_valgrind_put_in_the_programs_place_is_told_apart(tmp_path: Path) -> None:
+    app = compiled(tmp_path, LEAKY)
+    for name, words, code, recorded in (
+        ("replaced", ("--tool-arg=--error-exitcode=77", app, "0", "leak"), 0, (77, True)),
+        ("own", ("--tool-arg=--error-exitcode=77", app, "77"), 77, (77, False)),
+        ("kept", (app, "3", "leak"), 3, (3, False)),
+    ):
+        ran = leakrun("-q", "-p", "memcheck", "-o", tmp_path / name, *words, VALGRIND_OPTS="--error-exitcode=55")
+        assert ran.returncode == code, ran.stderr
+        said = answer(tmp_path / name)
+        assert (said["run"]["exit"]["code"], said["run"]["exit"]["by_tool"]) == recorded
+        assert any("exit code 77 is valgrind's" in note["text"] for note in said["notes"]) == recorded[1]
