@@ -58,6 +58,7 @@ _ALLOCATOR_NAMES = re.compile(
       | (?:.*::)?operator\ (?:new|delete)""",
     re.VERBOSE,
 )
+_ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
       | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
@@ -95,6 +96,12 @@ def role_of(frame: Frame, program: str = "") -> Role:
     if frame.file is None and function is not None and function.startswith("__"):
         return Role.MACHINERY  # a static program carries libc inside
     return Role.PROJECT
+
+
+def is_allocator(frame: Frame) -> bool:
+    """Whether it hands out memory to whoever calls it: malloc, strdup, operator new, a sanitizer's or glibc's name for one."""
+    function = function_of(frame)
+    return function is not None and _ALLOCATOR_NAMES.match(_ALIAS.sub("", function)) is not None
 
 
 def is_machinery(shown: AnswerFrame, program: str = "") -> bool:

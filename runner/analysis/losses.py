@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.analysis.blame import HIDDEN, Blamer, Turnover
-from runner.analysis.frames import Role
+from runner.analysis.frames import Role, is_allocator
 from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text
 from runner.model import FindingKind, Frame, Loss, LossKind, Recording
 
 MANY_BLOCKS = 8  # possibly lost blocks of one site from which they are a suspect, not a note
+_CUT = "; its stack ends in the allocator: who called that is not known"
 _POINTS = ("they point", "it points")
 _THREAD_SET_UP = ("_dl_allocate_tls", "allocate_dtv", "allocate_stack", "pthread_create")
 
@@ -31,6 +32,7 @@ class Lost:
     frame: Frame | None = None  # the frame blamed in it
     role: Role = Role.NAMELESS
     thread_set_up: bool = False
+    cut: bool = False  # a stack that ends in an allocator: --num-callers=1, or code that can't be unwound
 
     def finding_kind(self) -> FindingKind | None:
         """What it is as a finding; None where it is a note."""
@@ -53,7 +55,7 @@ class Lost:
             if self.indirect_bytes
             else ""
         )
-        return f"{own}, {self.kind.value} ({self._where()}){held}"
+        return f"{own}, {self.kind.value} ({self._where()}){held}{_CUT if self.cut else ''}"
 
     def _where(self) -> str:
         """The records' numbers in the tool's report; of several processes, each with a report of its own, how many these are."""
@@ -86,9 +88,13 @@ def _add(lost: Lost, recording: Recording, blamer: Blamer, number: int, loss: Lo
     lost.blocks += loss.blocks
     lost.indirect_bytes += loss.indirect_bytes
     lost.records.append(number)
+    outermost = recording.table.frames[recording.table.stacks[loss.stack_id][-1]]
+    if is_allocator(outermost):  # the stack ends before whoever called it: it may be anybody's
+        lost.cut, lost.role = True, Role.NAMELESS
     if loss.bytes > lost.largest:
         lost.largest, lost.heaviest, lost.frame = loss.bytes, (recording, loss.stack_id), blamer.frame(loss.stack_id)
-        lost.role = blamer.role(loss.stack_id)
+        if not lost.cut:
+            lost.role = blamer.role(loss.stack_id)
         lost.thread_set_up = any(
             blamer.function(frame_id) in _THREAD_SET_UP
             for frame_id in recording.table.stacks[loss.stack_id][: blamer.positions[loss.stack_id]]

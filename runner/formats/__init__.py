@@ -65,7 +65,7 @@ def _read(path: Path, *, whole: bool = True) -> list[Recording]:
     with opened(path) as (stream, module):
         modules = [module]
         if whole and _is_amid(module):
-            modules += [other for other in _speaking(stream) if other is not module]
+            modules += _speaking(stream, besides=module)
         recordings: list[Recording] = []
         for each in modules:
             stream.seek(0)
@@ -86,10 +86,11 @@ def _is_amid(module: ModuleType) -> bool:
     return bool(getattr(module, "AMID", False))
 
 
-def _speaking(stream: BinaryIO) -> list[ModuleType]:
-    """The modules whose tools say something anywhere in the text that the stream holds."""
+def _speaking(stream: BinaryIO, besides: ModuleType | None = None) -> list[ModuleType]:
+    """The modules, `besides` that one, whose tools say something anywhere in the text that the stream holds."""
     stream.seek(0)
-    silent, found = list(filter(_is_amid, readers())), list[ModuleType]()
+    silent = [module for module in filter(_is_amid, readers()) if module is not besides]
+    found: list[ModuleType] = []
     text = b""
     while silent and (more := stream.read(HEAD_BYTES)):
         text = text[-_LONGEST_MARK:] + more

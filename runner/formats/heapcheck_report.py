@@ -27,6 +27,7 @@ AMID = True
 _N = rb"(\d{1,18})"
 _FOUND = re.compile(rb"Leak check (.*) detected leaks of %b bytes in %b objects" % (_N, _N))
 _NOTHING = re.compile(rb'No leaks found for check "(.*?)"')
+_SPEAKS = re.compile(rb"^(?:%b|%b)" % (_FOUND.pattern, _NOTHING.pattern), re.MULTILINE)
 _REACHABLE = re.compile(rb"found %b reachable heap objects of %b bytes" % (_N, _N))
 _LARGEST = re.compile(rb"The %b largest leaks:" % _N)
 _LEAK = re.compile(rb"Leak of %b bytes in %b objects allocated from:" % (_N, _N))
@@ -41,7 +42,7 @@ _LONGEST_NAME = 1000
 
 def sniff(head: bytes) -> bool:
     """Whether the checker speaks in `head`."""
-    return any(_FOUND.match(line) or _NOTHING.match(line) for line in head.split(b"\n"))
+    return _SPEAKS.search(head) is not None
 
 
 def read(stream: BinaryIO, name: str) -> Recording:

@@ -160,7 +160,7 @@ class _Reader:
         recording = self.recording
         if self._close is not None and self._frames:
             self._end_stack()
-        if self._open:
+        if self._open or self._in_suppressions:
             recording.flaws.append(f"{self._name}: it is cut: the sanitizer had more to say")
         if recording.defects and not self._looked:
             recording.flaws.append("the program was stopped for its errors before leaks were looked for: mend them first")

@@ -154,6 +154,8 @@ def test_what_suppressions_left_out_is_told(tmp_path: Path) -> None:
     (recording,) = saved(tmp_path / "log", raw)
     assert recording.complete and not recording.losses
     assert recording.limits == ["left out by the suppression 'lose': 100 bytes in 1 block"]
+    (cut,) = saved(tmp_path / "log", raw[: raw.rindex(b"---")].rstrip(b"-"))
+    assert not cut.complete and not cut.losses
 
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
