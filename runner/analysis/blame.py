@@ -3,6 +3,8 @@
 Machinery is skipped (see frames), then the project's own allocation wrappers. A wrapper is known
   - because the profile names it;
   - by its name, where the name says nothing else (xmalloc, g_malloc0, safe_strdup);
+  - by its name, where that ends as one of the C library's (queue_malloc, contextMalloc), and other files call it, or it has its
+    memory from a wrapper itself;
   - because its callers' blocks fare differently: what one caller had of it is freed, what another had stays;
   - because it is the one leaf under many callers that have nothing to do with each other.
 """
@@ -36,6 +38,9 @@ _CLEAR_NAME = re.compile(
     r"tracked|trace|do|heap|sys|os|default|die|fatal|guarded|zero|count|counted|log|logged|stat|stats|ztry|try_x?)"
     rf"?_?(?:{_VERB}){_ENDING}$"
 )
+_NAME_OF_C_LIBRARY = re.compile(
+    rf"(?i)^\w+?(?:(?:m|c|re)alloc|reallocarray|memalign|(?:str|strn|wcs|mem)dup|v?asprintf){_ENDING}_*$"
+)
 _LIKELY_NAME = re.compile(rf"(?i)^[a-z0-9]+?(?:_[a-z0-9]+)*?_?(?:{_VERB}){_ENDING}$")
 
 
@@ -56,11 +61,13 @@ class Suspect:
 
     callers   by function, file and line of the call: bytes that are still there, bytes that were ever had
     stacks    recording's number, stack id, and the caller's position in the stack
+    serves    other files call it, or it stands behind a wrapper
     """
 
     lines: set[int | None] = field(default_factory=set)
     callers: dict[tuple[FunctionKey, int | None], list[float]] = field(default_factory=dict)
     stacks: list[tuple[int, int, int]] = field(default_factory=list)
+    serves: bool = False
 
     def add_fate(self, blamer: "Blamer", stack_id: int, outer: int, kept: float, had: float) -> None:
         """What became of the blocks of one more stack, in which the caller stands at `outer`."""
@@ -72,7 +79,11 @@ class Suspect:
     def is_wrapper(self, key: FunctionKey, every_fate_known: bool) -> bool:
         """Whether its callers are to blame for what it allocates."""
         name, file = key
-        if len(self.callers) < 2 or name is None:
+        if name is None:
+            return False
+        if self.serves and _NAME_OF_C_LIBRARY.match(_last_part(name)):
+            return True
+        if len(self.callers) < 2:
             return False
         functions = {caller for caller, _ in self.callers}
         if len(functions) > 1 and _LIKELY_NAME.match(_last_part(name)):
@@ -174,6 +185,13 @@ class Blamer:
         """The function of a frame, without parameters."""
         return self._functions[frame_id]
 
+    def serves(self, stack_id: int, position: int, outer: int) -> bool:
+        """What stands at a position has a wrapper under it, or is called, at `outer`, from another file."""
+        stack = self._stacks[stack_id]
+        own, other = (self._frames[stack[at]].file for at in (position, outer))
+        behind = any(self._ours[frame_id] and self.keys[frame_id] != self.keys[stack[position]] for frame_id in stack[:position])
+        return behind or (own is not None and other is not None and own != other)
+
     def caller(self, stack_id: int, position: int) -> int:
         """The position of the project's next function outwards of the one at a position; HIDDEN where there is none."""
         stack = self._stacks[stack_id]
@@ -239,16 +257,20 @@ class _Blame:
         if tells:
             suspect.add_fate(blamer, stack_id, outer, kept, had)
         suspect.stacks.append((number, stack_id, outer))
+        suspect.serves |= blamer.serves(stack_id, position, outer)
         return True
 
     def _is_inner_wrapper(self, suspect: Suspect) -> bool:
-        """All of it is called from one line of a function that is itself a wrapper: the inner one of two."""
-        if len(suspect.callers) != 1:
-            return False
-        outer_one = Suspect()
-        for number, stack_id, outer in suspect.stacks:
-            self._enter(outer_one, number, stack_id, outer)
-        return outer_one.diverges()
+        """All of it is called from one line of a function that is itself a wrapper: the inner one of two, or of several."""
+        for _ in range(_ROUNDS):
+            if len(suspect.callers) != 1:
+                return False
+            inner, suspect = suspect, Suspect()
+            for number, stack_id, outer in inner.stacks:
+                self._enter(suspect, number, stack_id, outer)
+            if suspect.diverges():
+                return True
+        return False
 
 
 def takes_nothing(frame: Frame) -> bool:

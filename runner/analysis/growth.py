@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from runner.analysis.blame import Blamer, blame
+from runner.analysis.blame import Blamer, Turnover, blame
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
@@ -49,8 +49,16 @@ def judge_all(recordings: Sequence[Recording], wrappers: Sequence[str], warmup: 
 
 def blamers_of(recordings: Sequence[Recording], lines: Sequence[Timeline], wrappers: Sequence[str]) -> list[Blamer]:
     """The blame of every recording; `lines` are their timelines, in the same order."""
-    turnovers = [loss_turnover(recording) or turnover(recording, line) for recording, line in zip(recordings, lines, strict=True)]
-    return blame(recordings, turnovers, wrappers)
+    return blame(recordings, [_fates(*each) for each in zip(recordings, lines, strict=True)], wrappers)
+
+
+def _fates(recording: Recording, line: Timeline) -> Turnover | None:
+    """What became of each stack's blocks: as the leak records say, and what only snapshots saw was freed before the end."""
+    at_the_end, seen = loss_turnover(recording), turnover(recording, line)
+    if at_the_end is None or seen is None:
+        return at_the_end or seen
+    had = [listed or before for listed, before in zip(at_the_end.had, seen.had, strict=True)]
+    return Turnover(at_the_end.kept, had)
 
 
 def why_unjudged(recording: Recording, line: Timeline) -> str | None:

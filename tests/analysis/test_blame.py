@@ -138,6 +138,22 @@ def test_a_wrapper_of_a_wrapper_is_looked_through():
     assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6), (0, 1e6)]) == [20, 30, 40]
 
 
+def test_a_wrapper_below_several_that_only_call_each_other_is_looked_through():
+    chain = [MALLOC, code("get", 5), code("get_counted", 6), code("get_checked", 7)]
+    stacks = [[*chain, code("parse", 20), MAIN], [*chain, code("serve", 30), MAIN]]
+    assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6)]) == [20, 30]
+    assert blamed_lines(stacks, [(1e6, 1e6), (1e6, 1e6)]) == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["broker__malloc", "contextMalloc", "queue_strdup", "cacheRealloc_"])
+def test_a_name_as_the_c_library_s_is_a_wrapper_s_where_it_serves_others(name):
+    own = code(name, 3, "/home/me/app/memory.c")
+    assert blamed([MALLOC, own, LEAF, MAIN]) == LEAF, "another file calls it"
+    assert blamed([MALLOC, code("xmalloc", 2), code(name, 3), LEAF, MAIN]) == LEAF, "it stands behind a wrapper"
+    assert blamed([MALLOC, code(name, 3), LEAF, MAIN]) == code(name, 3), "a test's own name, perhaps: nothing else tells"
+    assert blamed([MALLOC, own]) == own
+
+
 def test_a_function_that_allocates_at_many_lines_is_no_wrapper():
     stacks = [[MALLOC, code("serve", line), code("main", 90 + line)] for line in (1, 2, 3)]
     assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6), (1e6, 1e6)]) == [1, 2, 3]

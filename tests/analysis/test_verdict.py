@@ -9,6 +9,7 @@ from runner.model import (
     DoubtKind,
     FindingKind,
     Frame,
+    Loss,
     LossKind,
     Metric,
     Recording,
@@ -257,7 +258,10 @@ def test_many_records_of_a_plugin_without_names_are_one_finding():
 
 @pytest.mark.parametrize(
     "scope",
-    [{"reasons": ("valgrind was not in the process: run the program itself, not a script",)}, {"finished": False}],
+    [
+        {"reasons": ("valgrind was not in the process: run the program itself, not a script",)},
+        {"unfinished": "it was killed: let it end"},
+    ],
 )
 def test_a_run_that_could_not_measure_is_never_clean(scope):
     answer = of_losses(**scope)
@@ -419,3 +423,14 @@ def test_what_several_processes_do_alike_is_one_note():
     plateaus = [note for note in conclude([one, other], Scope(GROWTH)).notes if note.kind == "plateau"]
     assert [(note.function, note.bytes) for note in plateaus] == [("cache_put", 90_000)]
     assert "in 2 processes" in plateaus[0].text
+
+
+def test_a_leak_check_s_snapshots_tell_whose_blocks_a_wrapper_s_callers_freed():
+    """At the end only what is lost is there: that the other caller's blocks came and went is known from the snapshots."""
+    shared = code("obtain", 5)
+    lost, freed = (shared, code("serve", 30), MAIN), (shared, code("parse", 20), MAIN)
+    times = [float(n) for n in range(20)]
+    recording = growing({lost: [1000 * n for n in range(20)], freed: [8000 * (n % 3) for n in range(19)] + [0]}, times)
+    recording.losses.append(Loss(LossKind.DEFINITE, 19000, 19, recording.table.intern(lost)))
+    answer = conclude([recording], Scope(LOSSES | GROWTH))
+    assert {(each.function, each.line) for each in answer.findings} == {("serve", 30)}
