@@ -71,13 +71,20 @@ def _lived(process: ProcessOutcome, outcome: Outcome) -> float:
     return (outcome.seconds if process.ended is None else process.ended) - process.started
 
 
-def finished(outcome: Outcome) -> bool:
-    """Whether the program came to an end of its own, or to the one that was asked for; no crash."""
+def unfinished(outcome: Outcome) -> str:
+    """Why the program came neither to an end of its own nor to the one that was asked for, and what to do; empty where it did."""
     if outcome.code is not None or outcome.detached:
-        return True
-    if outcome.signum is None:  # its end was seen, if not how it ended
-        return any(event.kind is EventKind.ENDED for event in outcome.timeline)
-    return outcome.signum not in CRASHES
+        return ""
+    if outcome.signum is None:  # its end may have been seen, if not how it ended
+        seen = any(event.kind is EventKind.ENDED for event in outcome.timeline)
+    else:
+        seen = outcome.signum not in CRASHES
+    if seen:
+        return ""
+    if outcome.signum and outcome.signum != signal.SIGKILL:
+        crash = f"the program crashed ({signal_name(outcome.signum)}), and was not seen to its end"
+        return f"{crash}: mend that first, or, if it runs well by itself, use another profile"
+    return "the program was not seen to its end: let it end, or stop it with SIGTERM"
 
 
 def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording], *, ended: bool = False) -> str:
@@ -96,7 +103,7 @@ def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Re
     if outcome.out_of_memory:
         why = f"the kernel killed the program for want of memory ({outcome.out_of_memory})"
         return f"{why}: give it more, or take snapshots with --every"
-    if open_ended and not finished(outcome):
+    if open_ended and unfinished(outcome):
         return f"leakrun was killed, and {backend} had written nothing until then: take snapshots with --every"
     if outcome.signum and outcome.signum in CRASHES:
         advice = "stop the program with SIGTERM" if killed else "mend the crash"

@@ -135,7 +135,7 @@ def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = Fa
         sees=backend.sees,
         wrappers=chosen.wrappers,
         warmup=_warmup(asked.warmup, manifest),
-        finished=gaps.finished(outcome),
+        unfinished="" if unmeasured else gaps.unfinished(outcome),
         reasons=(unmeasured,) if unmeasured else (),
         advice=what_brings_lines,
         resident=_resident(run, manifest),

@@ -155,3 +155,13 @@ def test_no_snapshots_are_taken_of_children_that_do_not_matter(place: Path, tmp_
     counts = Counter(path.name.split(".")[1] for path in (tmp_path / "run" / "raw").glob("kept.*.heap"))
     fewest, *others = sorted(counts.values())
     assert fewest == 1 and len(others) == 2 and min(others) >= 8  # the other's is what it wrote at its exit
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_two_programs_that_bash_runs_at_once_have_recordings_of_their_own(place: Path, tmp_path: Path) -> None:
+    words = f"{place}/leak work 4 & {place}/leak work 4 & wait"
+    assert leakrun("-p", "heapprofile", "--every", "300ms", "-o", tmp_path / "run", "bash", "-c", words).returncode == 0
+    said = answer(tmp_path / "run")
+    workers = {each["pid"] for each in said["run"]["processes"] if each["command"][1:2] == ["work"]}
+    assert said["verdict"] == "growing" and said["findings"][0]["function"] == "leaks", said["reasons"]
+    assert len(workers) == 2 and set(said["findings"][0]["pids"]) == workers

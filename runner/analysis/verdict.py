@@ -43,7 +43,7 @@ class Scope:
     sees       the kinds of finding that the backend can see
     wrappers   the project's own allocation functions, as the profile names them (shell patterns)
     warmup     seconds at the start that growth leaves out
-    finished   the target ran to its end, or to our stop
+    unfinished why the target did not run to its end, or to our stop, and what to do: a sentence; empty where it did
     reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
     doubts     what was not seen, so that nothing found does not mean clean: a sentence each
     limits     what was not seen and need not be
@@ -54,7 +54,7 @@ class Scope:
     sees: frozenset[FindingKind]
     wrappers: tuple[str, ...] = ()
     warmup: float = 0.0
-    finished: bool = True
+    unfinished: str = ""
     reasons: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -131,14 +131,14 @@ def _of_the_run(recordings: Sequence[Recording], scope: Scope) -> Iterator[str]:
     """What is wrong with the evidence as a whole."""
     if not recordings and not scope.reasons:
         yield "nothing was recorded: see what the tool said, and run it again"
-    if not scope.finished:
-        yield "the program was not seen to its end: let it end, or stop it with SIGTERM"
+    if scope.unfinished:
+        yield scope.unfinished
     for recording in recordings:
         if _allocated_nothing(recording, recordings):
             continue
         yield from recording.flaws
         if any(defect.kind == "FatalSignal" for defect in recording.defects) and (
-            scope.finished or recording is not recordings[0]
+            not scope.unfinished or recording is not recordings[0]
         ):
             yield f"{_process(recording)}it crashed, and was not seen to its end: mend that first"
         if not recording.complete and not recording.flaws:

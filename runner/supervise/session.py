@@ -183,7 +183,7 @@ class _Session:
         self._tell_what_is_missing()
         self._current_outcome()
         self.outcome.detached = self.plan.pid is not None and self.family.main is not None
-        self.workload.close()
+        self.workload.close(self.outcome)
         self.outcome.ready, self.outcome.load_failure = self.workload.ready_at, self.workload.failure
         self.outcome.files = self.output.written_at(self.outcome.started_at)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.plan import EventKind, RunCommand
-from runner.supervise import helper
+from runner.plan import EventKind, Outcome, RunCommand
+from runner.supervise import helper, signals
 from runner.supervise.helper import Helper
 from runner.supervise.timeline import Timeline
 
@@ -176,12 +176,12 @@ class Workload:
             except ProcessLookupError:
                 return
 
-    def close(self) -> None:
-        """The run is over: say so where it was before the program was up."""
+    def close(self, outcome: Outcome) -> None:
+        """The run is over: say so where it was before the program was up, and how the program ended if it did so itself."""
         if self._waiting and self._work is not None:
             load = ", and the load was not run" if self._work.load is not None else ""
             ready = f" (--ready {self._work.ready})" if self._work.ready is not None else ""
-            self._fail(f"the run ended before the program was up{ready}{load}")
+            self._fail(f"{_end_of(outcome)} before the program was up{ready}{load}")
 
     def kill(self) -> None:
         """Nothing of ours is to be left, whatever happened."""
@@ -195,6 +195,14 @@ class Workload:
 
     def _note(self, text: str) -> None:
         self._timeline.tell(EventKind.NOTE, None, text)
+
+
+def _end_of(outcome: Outcome) -> str:
+    if outcome.stopped_by is None and outcome.code is not None:
+        return f"the run ended (with code {outcome.code})"
+    if outcome.stopped_by is None and outcome.signum is not None:
+        return f"the run ended (by {signals.name_of(outcome.signum)})"
+    return "the run ended"
 
 
 def _spawn(command: str, log: Path) -> int:

@@ -79,6 +79,17 @@ def test_a_program_with_a_malloc_of_its_own_is_never_clean(tmp_path: Path) -> No
     assert "a malloc of its own" in said["reasons"][0]
 
 
+def test_a_crash_is_said_once_and_with_a_way_out(tmp_path: Path) -> None:
+    program = built(tmp_path, GROWING.replace("return", "abort(); return"))
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 134
+    assert answer(tmp_path / "run")["verdict"] == "growing"
+    early = built(tmp_path, GROWING.replace("int main(void) {", "int main(void) { abort();"))
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "early", early).returncode in (3, 134)
+    said = answer(tmp_path / "early")
+    assert said["verdict"] == "inconclusive"
+    assert [("SIGABRT" in each, "mend" in each) for each in said["reasons"]] == [(True, True)]
+
+
 def test_the_variables_of_the_profile_reach_the_library(tmp_path: Path) -> None:
     program = built(tmp_path, GROWING)
     options = ("--set", "HEAP_PROFILE_ALLOCATION_INTERVAL=100K", "--set", "HEAP_PROFILE_INUSE_INTERVAL=1G")

@@ -84,7 +84,7 @@ def test_without_its_load_no_program_is_clean(tmp_path: Path) -> None:
     subprocess.run(["gcc", "-o", tmp_path / "brief", tmp_path / "brief.c"], check=True, timeout=60)
     ready = ("--ready", f"test -e {tmp_path}/up", "--load", "true")
     done = leakrun("-p", "memcheck", *ready, "-o", tmp_path / "run", tmp_path / "brief")
-    assert done.returncode == 0 and "ended before the program was up" in done.stderr
+    assert done.returncode == 0 and "ended (with code 0) before the program was up" in done.stderr
     said = answer(tmp_path / "run")
     assert said["verdict"] == "inconclusive" and "the load was not run" in said["reasons"][0]
 
