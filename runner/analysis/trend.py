@@ -40,6 +40,7 @@ _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off;
 _APART = 0.25  # of the usual distance: of few snapshots one that follows closer tells nothing of its own
 _UNSEEN = 0.25  # of the time between two snapshots, at most
 _SOON = 1.5  # the end of the run, in units of the time of a doubling's last jump: later it may as well have settled
+_BOTH = 1.6  # of a vector: while it is copied the one of half its size is there too, however long that takes
 _JUMPS = ("steps", "doubling")
 _OVERDUE = 2.3  # so long after it the next jump would have come
 _WHOLE_TOOTH = 0.8  # of the rise
@@ -347,15 +348,19 @@ def _levels(times: Floats, rows: Floats) -> tuple[Flags, Flags]:
 def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     """How a row rises that rises only in jumps: "steps" (regular) or "doubling" (each after longer); None where it does not.
 
-    Three jumps or more over the whole run, and no fall. Regular ones grow while the next is not overdue. A doubling one that
+    Three jumps or more over the whole run, below which it never falls again. Regular ones grow while the next is not overdue. A doubling one that
     has been filled since its last jump looks like one that has settled: only soon after a jump can it be told.
     """
-    row = without_spikes(row)
-    changes = np.diff(row)
-    if row[-1] - row[0] < FLOOR or (changes < -0.02 * row.max()).any():
+    smooth = without_spikes(row)
+    changes = np.diff(smooth)
+    if smooth[-1] - smooth[0] < FLOOR:
         return None
-    if _steps_regularly(times, row, changes):
+    if (changes >= -0.02 * smooth.max()).all() and _steps_regularly(times, smooth, changes):
         return "steps", Shape.GROWING
+    stays = np.minimum.accumulate(smooth[::-1])[::-1]
+    if (smooth > _BOTH * np.maximum(stays, FLOOR)).any():
+        return None
+    row, changes = stays, np.diff(stays)
     jumps = np.flatnonzero((changes >= 0.4 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
     if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.98 * (row[-1] - row[jumps[0] - 1])):
         return None

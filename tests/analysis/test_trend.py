@@ -99,6 +99,14 @@ def test_a_block_that_is_copied_while_it_doubles_still_doubles():
     assert judge(times, row[None, :])[0].by == "doubling"
 
 
+def test_a_table_that_is_filled_anew_for_long_while_it_doubles_still_doubles():
+    times = np.linspace(0, 30, 61)
+    row = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times, 0.5) / 0.5))
+    begun = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times * 1.3, 0.5) / 0.5))  # the new table is there, and the old one still
+    trend = judge(times, np.where(begun > row, row + begun, row)[None, :])[0]
+    assert (trend.shape, trend.by) == (Shape.GROWING, "doubling")
+
+
 @pytest.mark.parametrize("settled_at, shape", [(22, Shape.GROWING), (18, Shape.UNDECIDED), (14, Shape.UNDECIDED), (11, None)])
 def test_a_doubling_long_ago_may_have_been_the_last(settled_at, shape):
     times = np.linspace(0, 30, 61)
