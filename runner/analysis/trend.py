@@ -348,8 +348,8 @@ def _levels(times: Floats, rows: Floats) -> tuple[Flags, Flags]:
 def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     """How a row rises that rises only in jumps: "steps" (regular) or "doubling" (each after longer); None where it does not.
 
-    Three jumps or more over the whole run, below which it never falls again. Regular ones grow while the next is not overdue. A doubling one that
-    has been filled since its last jump looks like one that has settled: only soon after a jump can it be told.
+    Three jumps or more over the whole run, below which it never falls again. Regular ones grow while the next is not overdue. A
+    doubling one that has been filled since its last jump looks like one that has settled: only soon after a jump can it be told.
     """
     smooth = without_spikes(row)
     changes = np.diff(smooth)
