@@ -49,6 +49,7 @@ _GLIBC_PATHS = re.compile(
     re.VERBOSE,
 )
 _CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
+_RUST_PATHS = re.compile(r"(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/")  # its standard library, as it was built
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
 _ALLOCATOR_NAMES = re.compile(
     r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
@@ -62,6 +63,8 @@ _ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
       | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
+      | <?alloc::(?:alloc|boxed|collections|raw_vec|rc|slice|string|sync|vec):: | <?core::(?:alloc|iter|mem|ops|ptr|slice)::
+      | <std:: | __(?:rust|rdl|rg)_\w*alloc\w*$
       | (?:_rjem_)?je_(?:prof|arena|tcache|tsd|large|malloc|calloc|realloc)\w*$ | prof_backtrace_impl$
       | _Zn[wa][mj] | _Zd[la]Pv
       | _start$ | _init$ | _dl_\w+ | _IO_\w+ | _nl_\w+ | dl_(?:main|open_worker\w*)$ | call_init$ | start_thread$ | clone3?$""",
@@ -87,7 +90,11 @@ def role_of(frame: Frame, program: str = "") -> Role:
         return Role.MACHINERY
     ours = _is_projects(frame.module, program)
     if frame.file is not None:
-        if _CXX_HEADER_PATHS.search(frame.file) or (not ours and _GLIBC_PATHS.search(frame.file)):
+        if (
+            _CXX_HEADER_PATHS.search(frame.file)
+            or _RUST_PATHS.search(frame.file)
+            or (not ours and _GLIBC_PATHS.search(frame.file))
+        ):
             return Role.MACHINERY
         if _HEADER_PATHS.match(frame.file):
             return Role.LIBRARY

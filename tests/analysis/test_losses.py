@@ -4,7 +4,7 @@ import pytest
 
 from runner.analysis import Scope, conclude
 from runner.model import Frame, LossKind, Verdict
-from tests.analysis.recordings import LIBC, LOSSES, MALLOC, losing
+from tests.analysis.recordings import LIBC, LOSSES, MAIN, MALLOC, code, losing
 
 
 def of_losses(*losses):
@@ -21,3 +21,15 @@ def test_what_is_lost_on_a_stack_that_ends_in_the_allocator_is_nobody_s_excuse(o
     assert "ends in the allocator" in answer.findings[0].evidence[0]
     system = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame("_dl_init", module="/lib64/ld-linux-x86-64.so.2"))))
     assert not system.findings
+
+
+def test_rust_s_standard_library_is_not_to_blame() -> None:
+    """Frames as memcheck prints them of a program that rustc 1.95 built with -g."""
+    new = [
+        Frame("alloc::alloc::Global::alloc_impl_runtime", "library/alloc/src/alloc.rs", 190),
+        Frame("allocate", "library/alloc/src/alloc.rs", 429),
+        Frame("<alloc::raw_vec::RawVecInner>::try_allocate_in", module="/home/me/app/server"),
+        Frame("new<u8>", "/rustc/0123456789abcdef/library/alloc/src/boxed.rs", 286),
+    ]
+    answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, *new, code("server::inner::lose", 7, "src/inner.rs"), MAIN)))
+    assert [(each.function, each.line) for each in answer.findings] == [("server::inner::lose", 7)]
