@@ -51,7 +51,8 @@ _CODE = re.compile(
     rb"(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
 )
 _AT_SLASH = re.compile(rb"(.+?) (/.*?)(?::(\d+))?(?::\d+)?")
-_AT_SPACE = re.compile(rb"(.+) ([^ ()]+?)(?::(\d+))?(?::\d+)?")
+_AT_SPACE = re.compile(rb"(.+) ([^ ()]+?):(\d+)(?::\d+)?|(.+) ([^ ()]*[./][^ ()]*)")  # src/a.c:5; but not "f() const"
+_OFFSET = re.compile(rb"\+0x[0-9a-f]+$")  # behind a name, on macOS
 _CHECKED = re.compile(rb"leakrun: (checked|not checked: (.*))")
 _SUPPRESSIONS = re.compile(rb"Suppressions used:$")  # lsan_common.cpp, PrintMatchedSuppressions
 _SUPPRESSED = re.compile(rb"\s*%b\s+%b (\S.*)" % (_N, _N))  # count, bytes, template
@@ -240,7 +241,9 @@ def _code(text: bytes) -> tuple[Frame, int | None]:
     if not what:
         return Frame(module=path), int(offset, 16) if offset is not None else None
     place = (_AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what)) if module is None else None
-    name, file, line = place.groups() if place else (what, None, None)
+    name, file, line = [*filter(None, place.groups()), None, None][:3] if place else (_OFFSET.sub(b"", what), None, None)
+    if file == b"??":  # an object without lines
+        file = None
     return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, path), None
 
 
