@@ -75,15 +75,25 @@ def write(
 
 
 def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
-    """What makes one run of the page: a run, or the files of one series; a run that is named twice is one."""
+    """What makes one run of the page: a run, or the files of one series; a run that is named twice is one.
+
+    Files that can't be read are with the first that can: `show` leaves them out, and says so, too.
+    """
     files = [each for each in references if reading.is_file(each.what)]
     series = {
         id(files[number]): at for at, group in enumerate(formats.grouped([Path(each.what) for each in files])) for number in group
     }
     groups: dict[object, list[Reference]] = {}
     for each in references:
-        groups.setdefault(series.get(id(each), each.what), []).append(each)
+        groups.setdefault(series.get(id(each), 0 if each in files else each.what), []).append(each)
     return list(groups.values())
+
+
+def _last(group: Sequence[Reference]) -> str:
+    """The last of a series, of those files that can be read; a run."""
+    if not reading.is_file(group[-1].what):
+        return group[-1].text
+    return group[formats.grouped([Path(each.what) for each in group])[-1][-1]].text
 
 
 def _words(group: Sequence[Reference]) -> list[str]:
@@ -107,7 +117,7 @@ def _run(group: Sequence[Reference], runs_dir: Path, search: tuple[Path, ...]) -
 
 def _compared(first: Sequence[Reference], other: Sequence[Reference], runs_dir: Path, search: tuple[Path, ...]) -> Compared:
     """The change from the first run to another one. Files of a series are compared by their last."""
-    before, after = first[-1].text, other[-1].text
+    before, after = _last(first), _last(other)
     try:
         had, has = moments.both(before, after, runs_dir, search)
     except LeakrunError as error:

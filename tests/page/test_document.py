@@ -220,6 +220,16 @@ def test_files_of_one_series_are_one_run_and_others_are_not(tmp_path: Path, runs
 
 
 @needs_script
+def test_what_no_profiler_wrote_is_left_out_and_said(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("of another kind\n")
+    one, two = (native_file(GOLDEN / "massif" / name) for name in ("c", "cxx"))
+    found = page_data(written(tmp_path, one, tmp_path / "notes.txt", two))
+    assert [run["name"] for run in found["runs"]] == [f"{one} and 1 more", str(two)]
+    assert "notes.txt: not a file that leakrun can read" in json.dumps(found["runs"][0])
+    assert found["comparisons"][0]["columns"]["after"]
+
+
+@needs_script
 def test_what_can_not_be_compared_is_said(runs: Path) -> None:
     (comparison,) = page_data(written(runs, "memcheck", "massif"))["comparisons"]
     assert "can't be compared" in comparison["why"] and "columns" not in comparison
