@@ -20,6 +20,8 @@ heaptrack_interpret leaves out `x` and `m`, names the addresses and numbers the 
     a 64 9                     a kind of block, from 0 up: bytes, stack
     + 1                        one more of that kind;  - 1  one fewer
 
+In format 0, from before heaptrack 1.0, there are no kinds: its + and - are those of the library.
+
 Written by heaptrack's src/track/libheaptrack.cpp and src/interpret/heaptrack_interpret.cpp; its addresses lie within the call,
 not behind it. Snapshots are the replay of the events, taken as the record goes on: memory is bounded by the blocks that live at a
 time.
@@ -177,7 +179,7 @@ class _Replay:
 
     def _freed(self, key: bytes) -> None:
         self._events += 1
-        kind = self._numbered[_number(key)] if self._interpreted else self._live.pop(key, None)
+        kind = self._numbered[_number(key)] if self._numbered else self._live.pop(key, None)
         if kind is None:
             self._unknown += 1
             return

@@ -116,3 +116,12 @@ def test_a_damaged_line_is_counted_and_passed_over(tmp_path: Path, line: bytes) 
     (tmp_path / "damaged").write_bytes(text[:at] + line + b"\n" + text[at:])
     recording = read_file(tmp_path / "damaged")
     assert recording.snapshots and len(recording.snapshots) >= 10
+
+
+def test_format_0_has_no_kinds_of_blocks(tmp_path: Path) -> None:
+    """heaptrack's src/analyze/accumulatedtracedata.cpp reads it: below file version 1, "+ size trace address" and "- address"."""
+    named = "X ./app\ns app\ns main\ns app.c\ni 401136 1 2 3 a\nt 1 0\n"
+    (tmp_path / "old").write_text("v 10000\n" + named + "+ 64 1 55a0\n+ 10 1 55b0\n- 55a0\nc a\nR 3a1\n# strings: 3\n# ips: 1\n")
+    recording = read_file(tmp_path / "old")
+    assert recording.complete and recording.snapshots[-1].totals[Metric.LIVE_BYTES] == 0x10
+    assert [frame.signature for frame in recording.table.frames] == ["main"]
