@@ -6,7 +6,8 @@ Written on expat itself: building whole records from its callbacks takes a third
 import codecs
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from itertools import pairwise
+from typing import BinaryIO, cast
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
@@ -20,11 +21,57 @@ _RESUME = re.compile(
     rb"<(?:pid|status|error|errorcounts|suppcounts|error_summary|heap_summary|leak_summary|all_heap_blocks_freed|fatal_signal)>"
     rb"|</valgrindoutput>"
 )
+_ROOT_TAG = re.compile(rb"</?valgrindoutput>")
 _LONGEST_TAG = 40
 _MOST_REPAIRS = 200
 # XML 1.0 knows no control characters but these three. Others come from arguments, or from the program's own output.
 _FORBIDDEN = bytes(code for code in range(32) if code not in b"\t\n\r")
 _REPLACED = bytes.maketrans(_FORBIDDEN, b"?" * len(_FORBIDDEN))
+
+
+def documents(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """The documents that follow one another in a stream. What a forked child wrote behind an end has no head: it is none."""
+    places = _places_between(stream)
+    for start, end in pairwise([0, *places, None]):
+        stream.seek(start or 0)
+        yield cast(BinaryIO, _Part(stream, None if end is None else end - (start or 0)))
+
+
+def _places_between(stream: BinaryIO) -> list[int]:
+    """Where a document ends that another follows, in bytes from the stream's start."""
+    places: list[int] = []
+    ended: int | None = None
+    stream.seek(0)
+    passed, seen, text = 0, 0, b""
+    while more := stream.read(CHUNK_BYTES):
+        kept = text[-_LONGEST_TAG:]
+        passed, text = passed + len(text) - len(kept), kept + more
+        for tag in _ROOT_TAG.finditer(text):
+            at = passed + tag.end()
+            if at <= seen:  # it was in the last piece too
+                continue
+            seen = at
+            if tag[0].startswith(b"</"):
+                ended = at
+            elif ended is not None:
+                places.append(ended)
+                ended = None
+    return places
+
+
+class _Part:
+    """So many bytes of a stream, or all that is left."""
+
+    def __init__(self, stream: BinaryIO, size: int | None) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        if self._left is None:
+            return self._stream.read(size)
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
 class XmlRecords:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from runner.formats._memcheck import CRASHES, EMPTIED, LOSS_KINDS, TOOL_VERSION, LeakRecords, loss_of
 from runner.formats._valgrind import add_flaw, amount_of, mark_inlined
-from runner.formats._xml_records import XmlRecords
+from runner.formats._xml_records import XmlRecords, documents
 from runner.model import Amount, Defect, Frame, HeapSummary, LossKind, Recording
 
 FORMAT = "memcheck XML"
@@ -39,6 +39,11 @@ def read(stream: BinaryIO, name: str) -> Recording:
     Raises LeakrunError(USAGE) for a document type, which memcheck never writes.
     """
     return _Reader().recording(XmlRecords(stream, name))
+
+
+def read_all(stream: BinaryIO, name: str) -> list[Recording]:
+    """The same of each document, where several were written one behind the other (`cat *.xml`)."""
+    return [read(document, name) for document in documents(stream)]
 
 
 class _Reader:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats import memcheck_text, memcheck_xml, read_file, recognise
+from runner.formats import memcheck_text, memcheck_xml, read_file, read_files, recognise
+from runner.formats._xml_records import documents
 from runner.model import Amount, LossKind, Recording, check_valid
 
 pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
@@ -258,3 +259,24 @@ def test_a_log_without_line_ends_of_unix_or_its_last_one() -> None:
     expected = said(memcheck_text.read(io.BytesIO(log), "log"))
     for other in (log.replace(b"\n", b"\r\n"), log.rstrip(b"\n")):
         assert said(memcheck_text.read(io.BytesIO(other), "log")) == expected
+
+
+def test_documents_one_behind_the_other_are_a_recording_each(program: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        run("xml", program, tmp_path / f"{number}.xml")
+    parts = [(tmp_path / f"{number}.xml").read_bytes() for number in range(3)]
+    alone = [said(read_file(tmp_path / f"{number}.xml")) for number in range(3)]
+    for filling in (b"", b" " * 70_000):  # a document's end may lie across what is read at once
+        (tmp_path / "all.xml").write_bytes(filling.join(parts))
+        assert list(map(said, read_files([tmp_path / "all.xml"]))) == alone
+    (tmp_path / "cut.xml").write_bytes(parts[0] + parts[1][:-200])
+    assert [each.complete for each in read_files([tmp_path / "cut.xml"])] == [True, False]
+
+
+@pytest.mark.parametrize("size", [1 << 16, (1 << 16) - 7, (1 << 16) + 9])
+def test_a_document_ends_wherever_it_does(size: int) -> None:
+    first = b"<valgrindoutput>" + b" " * (size - 33) + b"</valgrindoutput>"
+    parts = [part.read(1 << 20) for part in documents(io.BytesIO(first + b"\n" + PROTOCOL_6 + b"\n<pid>1</pid>"))]
+    assert parts == [first, b"\n" + PROTOCOL_6 + b"\n<pid>1</pid>"]
+    close = b" " * (size - 20) + b"<valgrindoutput></valgrindoutput>"
+    assert [part.read(1 << 20) for part in documents(io.BytesIO(close + close.lstrip()))] == [close, close.lstrip()]
