@@ -66,7 +66,10 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
             run.make_spool()
         plan = backend.plan(target, tool, request.profile, run.spool or run.raw)
         plan = plan._replace(
-            children=request.children, keep=request.profile.snapshots.keep, die_with_parent=request.die_with_parent
+            env=_environment(request, plan),
+            children=request.children,
+            keep=request.profile.snapshots.keep,
+            die_with_parent=request.die_with_parent,
         )
         run.write_profile(profile.dump(request.profile))
         journal = partial(_journal, run, request, plan, tool)
@@ -134,6 +137,13 @@ def inspect(request: Request, backend: Backend) -> Target:
     environment = {**os.environ, **dict(request.env)}
     target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
     return target._replace(env=request.env, preload=environment.get("LD_PRELOAD", ""))
+
+
+def _environment(request: Request, plan: LaunchPlan) -> dict[str, str | None]:
+    """The plan's changes with those of the command line, which come before the profile's, and behind the tool's own."""
+    of_profile = request.profile.env
+    of_tool = {name: value for name, value in plan.env.items() if name not in of_profile or of_profile[name] != value}
+    return {**plan.env, **dict(request.env), **of_tool}
 
 
 def probed(backend: Backend, chosen: Profile) -> ToolStatus:

@@ -26,7 +26,7 @@ ORDER: dict[str, set[str]] = {
     "symbols": {"model", "plan", "mappings"},
     "backends": {"formats", "kinds", "model", "plan", "profile", "quantities"},
     "supervise": {"plan"},
-    "manifest": {"plan", "profile"},
+    "manifest": {"plan", "profile", "quantities"},
     "rundir": {"manifest", "plan", "profile", "quantities"},
     "analysis": {"model"},
     "gate": {"analysis", "formats", "model", "paths"},

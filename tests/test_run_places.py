@@ -80,6 +80,17 @@ def test_the_run_directory_is_whole_and_private(program: Path, tmp_path: Path) -
     assert (run / "raw" / f"massif.{manifest['process']['pid']}.out.txt").read_text().count("ms_print") >= 1
 
 
+@pytest.mark.parametrize("profile", ["memcheck", "heapprofile", "lsan", "pmap"])
+def test_the_environment_of_the_command_line_reaches_the_program(profile: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"extends: {profile}\nenv: {{A: of the profile, B: of the profile}}\n")
+    given = ("--env", "A=its own=1", "--env", "C=", "--env", "HEAPPROFILE=/nowhere/heap")
+    ran = leakrun("-q", "-p", "mine.yaml", "-o", "run", *given, "sh", "-c", 'echo "$A, $B, ${C-unset}"', cwd=tmp_path)
+    assert ran.stdout == "its own=1, of the profile, \n"
+    changed = json.loads((tmp_path / "run" / "manifest.json").read_text())["environment"]
+    assert (changed["A"], changed["B"], changed["C"]) == ("its own=1", "of the profile", "")
+    assert (changed["HEAPPROFILE"] == "/nowhere/heap") == (profile != "heapprofile"), "what the tool needs is the tool's"
+
+
 def test_a_secret_stays_out_of_manifest_and_answer(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("extends: memcheck\nredact: ['--password=.*']\n")
     ran = leakrun("-q", "-p", tmp_path / "mine.yaml", "-o", tmp_path / "run", "true", "--password=hunter4")
