@@ -91,6 +91,7 @@ class _Court:
         self._witnesses = witnesses
         self._by_code = [each for each in witnesses if each.sites]
         self._kernel = [(each, finding) for each in witnesses for finding in each.unnamed()]
+        self._blind = self._blind_to_mappings()
         named = places(witnesses)
         self.idle = [place for place in named if self._is_idle(place)]
         lost = any(place.kind is FindingKind.LOST for place in named)
@@ -101,6 +102,13 @@ class _Court:
         self.disputed = [place for place in heard if self._dissenters(place)]
         self.standing += [place for place in heard if place not in self.disputed]
         self.unexplained = [(each, finding) for each, finding in self._kernel if not self._is_explained(finding)]
+
+    def _blind_to_mappings(self) -> set[str]:
+        """Who sees no mapping grow where the kernel does, of what no allocator keeps: what libc maps for itself passes it by."""
+        if not any(_is_mapped_for_good(finding) for _, finding in self._kernel):
+            return set()
+        seeing = {each.name for each in self._by_code for finding in each.named() if finding.kind is FindingKind.MAPPING_GROWTH}
+        return {each.name for each in self._by_code if FindingKind.MAPPING_GROWTH in each.sees and each.name not in seeing}
 
     def _is_idle(self, place: Place) -> bool:
         """Only interior pointers reach it, and it does not grow, as another tool saw: somebody keeps it so on purpose."""
@@ -114,7 +122,8 @@ class _Court:
         """
         if place.kind not in _HEAP_GROWTHS:
             return []
-        others = [each for each in self._by_code if each.name not in place.names]
+        blind = self._blind if place.kind is FindingKind.MAPPING_GROWTH else set()
+        others = [each for each in self._by_code if each.name not in place.names | blind]
         against = [each.name for each in others if each.judged({place.kind}) or _saw_it_level_off(each, place)]
         if all(finding.bytes_per_second is None for _, finding in place.said):
             against += [each.name for each in others if each.name not in against and each.is_unsure_of(place)]
@@ -198,14 +207,17 @@ class _Court:
 
     def _is_answered(self, finding: Finding) -> bool:
         """A tool that names code sees nothing grow there, and it is memory that can be kept without being in use."""
-        keeps = finding.kind is FindingKind.STACK_GROWTH or finding.function in KEPT_BY_ALLOCATORS
-        return keeps and any(each.judged({finding.kind}) for each in self._by_code)
+        return not _is_mapped_for_good(finding) and any(each.judged({finding.kind}) for each in self._by_code)
 
     def _as_kept(self, finding: Finding) -> Note:
         stack = finding.kind is FindingKind.STACK_GROWTH
         why = "a stack keeps the pages that it once used" if stack else "the allocator keeps it"
         text = f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: {why}"
         return Note("fragmentation", text, bytes=finding.bytes)
+
+
+def _is_mapped_for_good(finding: Finding) -> bool:
+    return finding.kind is FindingKind.MAPPING_GROWTH and finding.function not in KEPT_BY_ALLOCATORS
 
 
 def _rests_on_one(place: Place) -> bool:

@@ -205,6 +205,19 @@ def test_no_allocator_keeps_shared_memory_or_the_stacks_of_threads() -> None:
         assert judged.unnamed == {MAPPING}
 
 
+def test_a_tool_that_misses_what_the_kernel_sees_mapped_says_nothing_against_one_that_does_not() -> None:
+    seen, named = (
+        pmap(finding(MAPPING, "[stacks of threads]", None, file=None)),
+        witness("massif-pages", {MAPPING}, finding(MAPPING)),
+    )
+    misses = witness("heapprofile-mmap", {MAPPING})
+    assert sites(agree([seen, misses, named])) == [("mapping-growth", "put", 7)]
+    kept = pmap(finding(MAPPING, "[anonymous mappings]", None, file=None))
+    assert agree([kept, misses, named]).answer.verdict is not Verdict.GROWING
+    other = witness("heapprofile-mmap", {MAPPING}, finding(MAPPING, "get", 90))
+    assert [note.kind for note in agree([seen, other, named]).answer.notes] == ["disputed", "disputed"]
+
+
 @pytest.mark.parametrize("mapped, kind", [(150_000, GROWING), (9_000_000, MAPPING)])
 def test_a_thread_that_is_left_behind_costs_its_stack_more_than_what_malloc_gave_it(mapped: int, kind: FindingKind) -> None:
     pages = witness("massif-pages", {MAPPING}, finding(MAPPING, size=mapped))

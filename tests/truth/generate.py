@@ -21,6 +21,7 @@ class Program:
 
     kind      what is wrong with it, or clean
     places    the lines that may be named, none for a clean one
+    blind     a profile that can't see it, though it sees others of its kind
     sources   text by file name;  units: what is compiled to the program;  plugin: what is compiled to a library
     """
 
@@ -33,6 +34,7 @@ class Program:
     optimise: str
     flags: list[str]
     cxx: bool
+    blind: str = ""
     places: list[Place] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     units: list[str] = field(default_factory=list)
@@ -76,6 +78,7 @@ def generate(name: str, part: Part, rng: random.Random) -> Program:
         optimise=rng.choice(["-O0", "-O1", "-O2", "-O3"]),
         flags=["-fno-omit-frame-pointer"] if rng.random() < 0.5 else [],
         cxx=cxx,
+        blind=part.headers.get("BLIND", ""),
     )
     if alone:
         program.optimise = rng.choice(["-O0", "-O1"])  # -O2 makes a loop of a recursion

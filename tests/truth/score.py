@@ -66,7 +66,7 @@ class Score:
 def profiles_for(program: Program, wanted: Sequence[str]) -> list[str]:
     """The profiles that can see the kind; some clean programs (told by their number) are run under all."""
     seen = PROFILES if program.clean and int(program.name[1:]) % 5 == 0 else SEEN_BY[program.kind]
-    return [profile for profile in wanted if profile in seen]
+    return [profile for profile in wanted if profile in seen and profile != program.blind]
 
 
 def run(program: Path, profile: str, seconds: float = SECONDS) -> str:
