@@ -20,6 +20,7 @@ _REST = 0.1  # of it at most is then left
 _HELD = 40  # parts of the whole time: a snapshot that held for longer than one stands again
 _SHUT_DOWN = 1 / 3  # of the tool's own start-up, before the first block: so long it may write after the program's last act
 _START_UP = 1 / 3  # of the time: what happens in it tells little of what is freed later
+_AT_REST = 0.01  # of the bytes allocated each second in the first half
 _FINAL = 6  # snapshots at the end of which the least is what stays
 
 
@@ -126,15 +127,24 @@ def before_frees(times: Floats, rows: Floats) -> int:
 
 
 def busy_snapshots(line: Timeline) -> int:
-    """How many snapshots are left without those at the end before which nothing was allocated or freed at all."""
+    """How many snapshots are left without those at the end in which the program was at rest.
+
+    Nothing was allocated or freed since the one before, or hardly a hundredth of what it usually is: servers have timers.
+    """
     keep = len(line.snapshots)
-    while keep > 1 and _counts(line.snapshots[keep - 1]) == _counts(line.snapshots[keep - 2]):
+    if keep < 3:
+        return keep
+    live, allocated = (_counted(line, metric) for metric in (Metric.LIVE_BYTES, Metric.ALLOCATED_BYTES))
+    moved = np.maximum(np.abs(np.diff(live)), np.diff(allocated)) / np.maximum(np.diff(line.times), 1e-9)
+    rest = _AT_REST * float(np.median(np.diff(allocated)[: keep // 2] / np.maximum(np.diff(line.times)[: keep // 2], 1e-9)))
+    while keep > 1 and moved[keep - 2] <= rest:
         keep -= 1
     return keep
 
 
-def _counts(snapshot: Snapshot) -> tuple[int | None, int | None]:
-    return snapshot.totals.get(Metric.LIVE_BYTES), snapshot.totals.get(Metric.ALLOCATED_BYTES)
+def _counted(line: Timeline, metric: Metric) -> Floats:
+    """The totals of the snapshots; 0 where the tool does not count it."""
+    return np.array([snapshot.totals.get(metric, 0) for snapshot in line.snapshots], dtype=float)
 
 
 def matrix(line: Timeline, site_of_stack: Sequence[int], sites: int, metric: Metric = Metric.LIVE_BYTES) -> Floats:

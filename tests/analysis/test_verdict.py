@@ -411,6 +411,15 @@ def test_what_grew_until_the_load_ended_is_not_called_clean():
     assert conclude([growing({PUT: grew, KEEP: beside}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
 
 
+def test_a_server_at_rest_still_has_its_timers():
+    recording = growing({PUT: np.minimum(np.linspace(0, 1.4, 31), 1) * 900_000}, TIMES)
+    work, timers = 40_000, 50
+    for allocated, rate in ((timers, Verdict.INCONCLUSIVE), (work, Verdict.CLEAN)):
+        for number, snapshot in enumerate(recording.snapshots):
+            snapshot.totals[Metric.ALLOCATED_BYTES] = work * min(number, 22) + allocated * max(0, number - 22)
+        assert conclude([recording], Scope(GROWTH)).verdict is rate
+
+
 def test_a_rest_from_the_first_half_on_is_a_plateau():
     warm = np.minimum(np.linspace(0, 3, 31), 1) * 900_000
     assert conclude([growing({PUT: warm}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
