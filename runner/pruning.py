@@ -1,6 +1,5 @@
 """Old runs are removed: which, and how. Never one that somebody still runs, or whose program does."""
 
-import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -10,9 +9,7 @@ from pathlib import Path
 from runner import live
 from runner.errors import LeakrunError
 from runner.manifest import Manifest
-from runner.rundir import RunDirectory
-
-_SPOOL = re.compile(r"\.leakrun-[0-9a-f]{16}")
+from runner.rundir import SPOOL, RunDirectory
 
 
 def prunable(runs: Sequence[RunDirectory], older_than: float | None, keep: int | None) -> list[RunDirectory]:
@@ -68,7 +65,7 @@ def _spool_of(manifest: Manifest, run: Path) -> Path | None:
     if not isinstance(named, str):
         return None
     spool = Path(named)
-    if not _SPOOL.fullmatch(spool.name) or spool.parent not in (run.parent, Path("/var/tmp"), Path("/tmp")):
+    if not SPOOL.fullmatch(spool.name) or spool.parent not in (run.parent, Path("/var/tmp"), Path("/tmp")):
         return None
     with suppress(OSError):
         if spool.lstat().st_uid == run.lstat().st_uid and spool.is_dir() and not spool.is_symlink():

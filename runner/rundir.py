@@ -17,6 +17,7 @@ __all__ = ["RunDirectory", "find", "is_hunt", "main_step", "manifest_of", "outco
 _SCHEMA_PATTERN = re.compile(r"leakrun\.manifest/(\d+)")
 _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
 _STEP = re.compile(r"(\d{1,6})-")  # the name of a hunt's step
+SPOOL = re.compile(r"\.leakrun-[0-9a-f]{16}")  # where a root's run has its tool write
 _TRIES = 100
 
 

@@ -91,10 +91,12 @@ def listed(runs_dir: Path) -> tuple[list["Listed"], list[str]]:
 
 def _foreign(runs_dir: Path, known: set[str]) -> Iterator[str]:
     """A sentence for each directory that is no run."""
+    from runner import rundir
+
     if not runs_dir.is_dir():
         return
     for path in sorted(runs_dir.iterdir()):
-        if path.name not in known and path.is_dir():
+        if path.name not in known and path.is_dir() and not rundir.SPOOL.fullmatch(path.name):
             yield f"{path} is not a run directory: it has no manifest.json"
 
 

@@ -280,7 +280,8 @@ class _Session:
 
     def _main_is_gone(self, now: float) -> None:
         self.ending.main_ended(now)
-        self.teller.change_state("stopping")
+        if not self.family.alive():  # else a daemon goes on with the work
+            self.teller.change_state("stopping")
 
     def _see_the_adopted_end(self, now: float) -> None:
         if not self._adopted_ended and self.family.adopted and self.family.main is None:

@@ -89,6 +89,7 @@ def test_what_is_damaged_or_foreign_is_named_and_the_rest_is_listed(
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text(text)
     (tmp_path / "foreign").mkdir()
+    (tmp_path / ".leakrun-0123456789abcdef").mkdir()  # where the tool of a root's run writes
     (tmp_path / "a file").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
     found = document(capsys, tmp_path)

@@ -80,6 +80,7 @@ def test_a_daemon_is_watched_after_the_program_has_ended(run: Any, build: Callab
     outcome = run.start(LaunchPlan((os.fspath(build("daemon", DAEMON)), "1"), stop=StopPlan(grace=0.2))).outcome()
     assert outcome.code == 3
     assert outcome.seconds >= 1
+    assert "stopping" not in run.states, "nobody has asked for its end"
     daemon = max(outcome.processes, key=lambda process: process.ended or 0.0)
     assert (daemon.code, daemon.parent_pid != 1) == (0, True)
     assert any("watched to the end" in text for text in texts(outcome, EventKind.NOTE))
