@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from runner.formats._memcheck import CRASHES, TOOL_VERSION, LeakRecords, loss_of
+from runner.formats._memcheck import CRASHES, EMPTIED, TOOL_VERSION, LeakRecords, loss_of
 from runner.formats._valgrind import Rows, add_flaw, amount_of, mark_inlined, parse_frame, text_of
 from runner.model import Amount, Defect, Frame, HeapSummary, Loss, LossKind, Recording
 
@@ -196,6 +196,8 @@ class _Process:
         elif not self._take_summary(text) and text[0] != " ":
             self._end_record()
             self._record = _Record(text)
+            if text.startswith("Process terminating"):
+                self._recording.limits.append(EMPTIED)
 
     def _take_summary(self, text: str) -> bool:
         """Takes a line of the head or of a summary; False for any other."""

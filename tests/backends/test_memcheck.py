@@ -83,3 +83,9 @@ def test_an_exit_code_that_valgrind_put_in_the_programs_place_is_told_apart(tmp_
         said = answer(tmp_path / name)
         assert (said["run"]["exit"]["code"], said["run"]["exit"]["by_tool"]) == recorded
         assert any("exit code 77 is valgrind's" in note["text"] for note in said["notes"]) == recorded[1]
+
+
+def test_so_it_is_in_a_log_that_leakrun_did_not_make(tmp_path: Path) -> None:
+    log = ["valgrind", "--leak-check=full", f"--log-file={tmp_path}/log"]
+    subprocess.run(["timeout", "-s", "TERM", "3", *log, compiled(tmp_path)], check=False, timeout=60)
+    assert any("looks into no registers" in note["text"] for note in answer(tmp_path / "log")["notes"])
