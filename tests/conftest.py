@@ -4,12 +4,14 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.model import Column, Frame, Recording, Snapshot, TimeUnit
+from tests import compiling
 
 HERE = Path(__file__).parent
 # They begin first, so that no worker is left alone with one at the end.
@@ -59,6 +61,17 @@ def _cache_of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compile C source text, each once; further words go to the compiler."""
+
+    @cache
+    def compile_(name: str, source: str, *words: str) -> Path:
+        return compiling.compiled(tmp_path_factory.mktemp("compiled"), source, *words, name=name)
+
+    return compile_
 
 
 @pytest.fixture

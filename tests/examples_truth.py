@@ -2,8 +2,13 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.leakrun_command import answer, leakrun
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "c_leaks"
 KINDS = frozenset({"lost", "growing", "mapping-growth", "stack-growth", "error"})
@@ -100,6 +105,19 @@ def build(example: Example, directory: Path, optimise: str = "-O0") -> Path:
     flags = ["-g", optimise, "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Werror", *example.cflags]
     subprocess.run([*compiler, *flags, "-o", program, example.source], check=True, timeout=60)
     return program
+
+
+def answers_of(examples: Sequence[Example], profile: str, directory: Path) -> dict[str, tuple[int, dict[str, Any]]]:
+    """By the name of each example: the exit code of a run of it under the profile, and its answer."""
+
+    def measure(example: Example) -> tuple[int, dict[str, Any]]:
+        stop = ("--for", f"{example.stop_after}s") if example.stop_after else ()
+        run = directory / f"{example.name}.run"
+        ran = leakrun("-p", profile, "-o", run, *stop, build(example, directory), *example.args)
+        return ran.returncode, answer(run)
+
+    with ThreadPoolExecutor(3) as pool:  # they sleep most of the time
+        return dict(zip([each.name for each in examples], pool.map(measure, examples), strict=True))
 
 
 def _stop(source: Path, number: int, text: str) -> tuple[str, float]:

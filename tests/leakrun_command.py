@@ -35,3 +35,9 @@ def answer(*what: object, cwd: Path | None = None) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(shown.stdout)
     assert document["schema"] == "leakrun.answer/1"
     return document
+
+
+def first_site(said: dict[str, Any]) -> tuple[str, str, int]:
+    """Function, file without its directory, and line of an answer's first finding."""
+    first = said["findings"][0]
+    return first["function"], Path(first["file"]).name, first["line"]

@@ -15,6 +15,7 @@ from runner import backends
 from runner.errors import LeakrunError
 from runner.pipeline import load_profile
 from runner.plan import Target, ToolStatus
+from tests.compiling import compiled
 from tests.examples_truth import Example, all_examples, build
 from tests.leakrun_command import answer, leakrun
 
@@ -86,16 +87,9 @@ int main(int argc, char **argv) {
 """
 
 
-def compiled(directory: Path, name: str, source: str, *flags: object) -> Path:
-    (directory / f"{name}.c").write_text(source)
-    command = ["gcc", "-g", "-O0", "-pthread", "-o", directory / name, directory / f"{name}.c", *flags]
-    subprocess.run(command, check=True, timeout=60)
-    return directory / name
-
-
 @pytest.fixture(scope="module")
 def grows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(tmp_path_factory.mktemp("jemalloc"), "grows", GROWS)
+    return compiled(tmp_path_factory.mktemp("jemalloc"), GROWS, name="grows")
 
 
 def manifest(run: Path) -> dict[str, Any]:
@@ -180,7 +174,7 @@ def test_each_process_has_its_own_series(grows: Path, tmp_path: Path) -> None:
 def test_a_program_that_only_allocates_survives_being_called_into(extra: int, inside: bool, tmp_path: Path) -> None:
     if inside and ARCHIVE is None:
         pytest.skip("needs libjemalloc-dev")
-    busy = compiled(tmp_path, "busy", BUSY, *(WHOLE if inside else ()))
+    busy = compiled(tmp_path, BUSY, *(WHOLE if inside else ()), name="busy")
     ran = leakrun("-p", "jemalloc", "--every", "200ms", "-o", tmp_path / "run", busy, 6, extra)
     assert (ran.returncode, ran.stdout) == (0, "alive\n"), ran.stderr
     said = answer(tmp_path / "run")
@@ -188,7 +182,7 @@ def test_a_program_that_only_allocates_survives_being_called_into(extra: int, in
 
 
 def test_a_program_that_is_linked_with_it_is_not_preloaded(tmp_path: Path) -> None:
-    grows = compiled(tmp_path, "linked", GROWS, LIBRARY)
+    grows = compiled(tmp_path, GROWS, LIBRARY, name="linked")
     assert leakrun("-p", "jemalloc", "-o", tmp_path / "run", grows, 500, 2000).returncode == 0
     assert "LD_PRELOAD" not in manifest(tmp_path / "run")["environment"]
     assert is_named(answer(tmp_path / "run"), "keep", 8)
@@ -196,7 +190,7 @@ def test_a_program_that_is_linked_with_it_is_not_preloaded(tmp_path: Path) -> No
 
 @pytest.mark.skipif(ARCHIVE is None, reason="needs libjemalloc-dev")
 def test_a_program_that_has_it_inside_is_left_as_it_is(tmp_path: Path) -> None:
-    grows = compiled(tmp_path, "inside", GROWS, *WHOLE)
+    grows = compiled(tmp_path, GROWS, *WHOLE, name="inside")
     assert leakrun("-p", "jemalloc", "-o", tmp_path / "run", grows, 500, 2000).returncode == 0
     assert "LD_PRELOAD" not in manifest(tmp_path / "run")["environment"]
     assert is_named(answer(tmp_path / "run"), "keep", 8)
@@ -249,7 +243,7 @@ def test_a_library_without_the_profiler_is_refused(grows: Path, tmp_path: Path) 
           if (getenv("MALLOC_CONF") && write(2, text, sizeof text - 1)) return;
         }
     """
-    stub = compiled(tmp_path, "libjemalloc.so.2", source, "-shared", "-fPIC")
+    stub = compiled(tmp_path, source, "-shared", "-fPIC", name="libjemalloc.so.2")
     ran = leakrun("-p", "jemalloc", "--set", f"library={stub}", "-o", tmp_path / "run", grows, 1, 1)
     assert ran.returncode == 3
     assert "built without profiling" in ran.stderr and "--set library=PATH" in ran.stderr
@@ -276,7 +270,7 @@ def test_a_directory_that_jemalloc_cannot_be_told_is_refused() -> None:
 
 
 def test_a_static_program_is_refused(tmp_path: Path) -> None:
-    static = compiled(tmp_path, "static", "int main(void) { return 0; }", "-static")
+    static = compiled(tmp_path, "int main(void) { return 0; }", "-static", name="static")
     ran = leakrun("-p", "jemalloc", "-o", tmp_path / "run", static)
     assert ran.returncode == 3 and "statically linked" in ran.stderr
 

@@ -15,8 +15,8 @@ from runner.backends import _preload, lsan
 from runner.errors import LeakrunError
 from runner.pipeline import load_profile
 from runner.plan import ElfFacts, Target, ToolStatus
-from tests.examples_truth import Example, all_examples, build
-from tests.leakrun_command import answer, leakrun
+from tests.examples_truth import Example, all_examples, answers_of
+from tests.leakrun_command import answer, first_site, leakrun
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -24,24 +24,6 @@ pytestmark = [
 ]
 
 Compile = Callable[..., Path]
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Compile:
-    """Compiles a source; the path of what came out."""
-
-    def compiled(source: str, *flags: str, name: str = "program", compiler: str = "gcc") -> Path:
-        file = tmp_path / f"{name}{'.cc' if compiler == 'g++' else '.c'}"
-        file.write_text(source)
-        subprocess.run([compiler, "-g", "-O1", "-pthread", "-o", tmp_path / name, file, *flags], check=True, timeout=120)
-        return tmp_path / name
-
-    return compiled
-
-
-def first_site(said: dict[str, Any]) -> tuple[str, str, int]:
-    first = said["findings"][0]
-    return first["function"], Path(first["file"]).name, first["line"]
 
 
 # ---- the examples
@@ -52,16 +34,7 @@ SEEN = [each for each in all_examples() if each.name in QUICK]
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict[str, Any]]]:
-    directory = tmp_path_factory.mktemp("lsan")
-
-    def measure(example: Example) -> tuple[int, dict[str, Any]]:
-        program = build(example, directory)
-        stop = ("--for", f"{example.stop_after}s") if example.stop_after else ()
-        ran = leakrun("-p", "lsan", "-o", directory / f"{example.name}.run", *stop, program, *example.args)
-        return ran.returncode, answer(directory / f"{example.name}.run")
-
-    with ThreadPoolExecutor(3) as pool:  # they sleep most of the time
-        return dict(zip([each.name for each in SEEN], pool.map(measure, SEEN), strict=True))
+    return answers_of(SEEN, "lsan", tmp_path_factory.mktemp("lsan"))
 
 
 @pytest.mark.parametrize("example", SEEN, ids=lambda each: each.name)

@@ -1,13 +1,13 @@
 """Mappings that grow, under massif-pages and heapprofile-mmap: the caller of mmap is named, past wrappers and the loader."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.backends.heapprofile import find_library
+from tests.compiling import compiled
 from tests.leakrun_command import answer, leakrun
 
 pytestmark = [
@@ -85,13 +85,6 @@ int main(void) {
 """
 
 
-def compiled(directory: Path, source: str, *flags: str, name: str = "app") -> Path:
-    file = directory / f"{name}.c"
-    file.write_text(HEAD + source)
-    subprocess.run(["gcc", "-g", "-O0", "-pthread", *flags, "-o", directory / name, file], check=True, timeout=60)
-    return directory / name
-
-
 def measured(profile: str, directory: Path, *command: Path) -> dict[str, Any]:
     assert leakrun("-q", "-p", profile, "-o", directory / "run", *command).returncode == 0
     return answer(directory / "run")
@@ -106,7 +99,7 @@ def check_only_the_marked_line_grows(said: dict[str, Any], file: Path, function:
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("source", "function"), [(WRAPPED, "cache_page"), (A_FILE, "open_index")], ids=["wrapped", "file"])
 def test_the_caller_of_mmap_is_named(profile: str, source: str, function: str, tmp_path: Path) -> None:
-    app = compiled(tmp_path, source)
+    app = compiled(tmp_path, HEAD + source)
     with app.open("ab") as program:
         program.write(bytes(70_000))  # so that there is as much of it as is mapped
     check_only_the_marked_line_grows(measured(profile, tmp_path, app), tmp_path / "app.c", function)
@@ -114,21 +107,21 @@ def test_the_caller_of_mmap_is_named(profile: str, source: str, function: str, t
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_a_plugin_maps_is_the_plugins_and_the_loader_is_left_out(profile: str, tmp_path: Path) -> None:
-    plugin = compiled(tmp_path, IN_A_PLUGIN, "-shared", "-fPIC", name="plugin.so")
-    app = compiled(tmp_path, LOADS)
+    plugin = compiled(tmp_path, HEAD + IN_A_PLUGIN, "-shared", "-fPIC", name="plugin.so")
+    app = compiled(tmp_path, HEAD + LOADS)
     check_only_the_marked_line_grows(measured(profile, tmp_path, app, plugin), tmp_path / "plugin.so.c", "load_asset")
 
 
 def test_threads_that_are_never_joined_are_their_creators(tmp_path: Path) -> None:
-    app = compiled(tmp_path, LEFT_BEHIND)
+    app = compiled(tmp_path, HEAD + LEFT_BEHIND)
     check_only_the_marked_line_grows(measured("massif-pages", tmp_path, app), tmp_path / "app.c", "spawn")
 
 
 def test_what_tcmalloc_can_not_see_is_said(tmp_path: Path) -> None:
-    said = measured("heapprofile-mmap", tmp_path, compiled(tmp_path, LEFT_BEHIND))
+    said = measured("heapprofile-mmap", tmp_path, compiled(tmp_path, HEAD + LEFT_BEHIND))
     assert any(note["kind"] == "limit" and "threads' stacks" in note["text"] for note in said["notes"])
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_mappings_that_come_and_go_are_no_finding(profile: str, tmp_path: Path) -> None:
-    assert measured(profile, tmp_path, compiled(tmp_path, A_RING))["findings"] == []
+    assert measured(profile, tmp_path, compiled(tmp_path, HEAD + A_RING))["findings"] == []

@@ -19,8 +19,8 @@ from runner.formats import read_file
 from runner.model import Metric
 from runner.pipeline import load_profile
 from runner.plan import ElfFacts, Target, ToolStatus
-from tests.examples_truth import Example, all_examples, build
-from tests.leakrun_command import answer, leakrun
+from tests.examples_truth import Example, all_examples, answers_of
+from tests.leakrun_command import answer, first_site, leakrun
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(mtrace.SOURCE.parent.glob("_*_shim.c"))
@@ -32,24 +32,6 @@ pytestmark = pytest.mark.timeout(300)
 Compile = Callable[..., Path]
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Compile:
-    """Compiles a source; the path of what came out."""
-
-    def compiled(source: str, *flags: str, name: str = "program", compiler: str = "gcc") -> Path:
-        file = tmp_path / f"{name}{'.cc' if compiler == 'g++' else '.c'}"
-        file.write_text(source)
-        subprocess.run([compiler, "-g", "-O1", "-o", tmp_path / name, file, *flags], check=True, timeout=120)
-        return tmp_path / name
-
-    return compiled
-
-
-def first_site(said: dict[str, Any]) -> tuple[str, str, int]:
-    first = said["findings"][0]
-    return first["function"], Path(first["file"]).name, first["line"]
-
-
 # ---- the examples
 
 
@@ -59,16 +41,7 @@ def seen() -> list[Example]:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict[str, Any]]]:
-    directory = tmp_path_factory.mktemp("mtrace")
-
-    def measure(example: Example) -> tuple[int, dict[str, Any]]:
-        program = build(example, directory)
-        stop = ("--for", f"{example.stop_after}s") if example.stop_after else ()
-        ran = leakrun("-p", "mtrace", "-o", directory / f"{example.name}.run", *stop, program, *example.args)
-        return ran.returncode, answer(directory / f"{example.name}.run")
-
-    with ThreadPoolExecutor(3) as pool:  # they sleep most of the time
-        return dict(zip([each.name for each in seen()], pool.map(measure, seen()), strict=True))
+    return answers_of(seen(), "mtrace", tmp_path_factory.mktemp("mtrace"))
 
 
 @pytest.mark.parametrize("example", seen(), ids=lambda each: each.name)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from runner.backends import pmap
 from runner.formats import smaps
 from runner.kinds import Metric
 from runner.profile import shipped_names
+from tests.compiling import compiled
 from tests.leakrun_command import answer, leakrun
 
 needs_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed")
@@ -107,13 +107,6 @@ int main(void) {
     return pthread_join(two, 0);
 }
 """
-
-
-def compiled(directory: Path, source: str, *flags: str, name: str = "app") -> Path:
-    file = directory / f"{name}.c"
-    file.write_text(source)
-    subprocess.run(["gcc", "-g", "-O0", "-pthread", *flags, "-o", directory / name, file], check=True, timeout=60)
-    return directory / name
 
 
 def marked(file: Path) -> set[int]:

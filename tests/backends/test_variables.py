@@ -13,6 +13,7 @@ import pytest
 
 from runner.backends.heapprofile import find_library
 from runner.formats import read_file
+from tests.compiling import compiled
 from tests.leakrun_command import answer, leakrun
 
 pytestmark = [pytest.mark.skipif(find_library() is None, reason="needs libtcmalloc"), pytest.mark.timeout(300)]
@@ -49,12 +50,6 @@ WAYS = {"preloaded": (), "linked-in": ("-Wl,--no-as-needed", "-ltcmalloc")}
 @pytest.fixture(params=WAYS)
 def works(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return compiled(tmp_path, WORKS, *WAYS[request.param])
-
-
-def compiled(directory: Path, source: str, *flags: str) -> Path:
-    (directory / "app.c").write_text(source)
-    subprocess.run(["gcc", "-g", "-O0", "-o", directory / "app", directory / "app.c", *flags], check=True, timeout=60)
-    return directory / "app"
 
 
 def run(program: Path, profile: str, *settings: str, every: str | None = "1h") -> tuple[Path, str, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import compiled, server, start
+from tests.live.conftest import server, start
 
-__all__ = ["compiled", "server", "start"]  # fixtures
+__all__ = ["server", "start"]  # fixtures
 
 LEAKER = r"""
 #define _GNU_SOURCE

@@ -20,6 +20,7 @@ from runner.model import Answer, Verdict
 from runner.pipeline import Request, load_profile
 from runner.reading import Asked
 from runner.rundir import RunDirectory
+from tests.compiling import compiled
 from tests.examples_truth import all_examples, build
 from tests.leakrun_command import COMMAND, answer, leakrun
 
@@ -73,12 +74,6 @@ for i in range(int(sys.argv[2])):
     s.sendall(b"hello")
     time.sleep(0.01)
 """
-
-
-def compiled(source: str, directory: Path, name: str = "app") -> Path:
-    (directory / f"{name}.c").write_text(source)
-    subprocess.run(["gcc", "-g", "-o", directory / name, directory / f"{name}.c"], check=True, timeout=60)
-    return directory / name
 
 
 def free_port() -> int:
@@ -187,7 +182,7 @@ def test_two_tools_agree_before_it_is_called_growing(tmp_path: Path) -> None:
 
 
 def test_a_server_under_load_is_up_and_gone_each_time(tmp_path: Path) -> None:
-    program, port = compiled(SERVER, tmp_path), free_port()
+    program, port = compiled(tmp_path, SERVER), free_port()
     (tmp_path / "client.py").write_text(CLIENT)
     load = f"{COMMAND[0]} {tmp_path}/client.py {port} 250"
     words = ("--ready", f"tcp:{port}", "--load", load, "--", program, port)
@@ -212,7 +207,7 @@ def test_a_tool_that_is_missing_is_left_out_with_a_word(
 
 @pytest.mark.parametrize("how", ["signal", "stop"])
 def test_a_hunt_that_is_ended_says_what_it_knows(tmp_path: Path, how: str) -> None:
-    program, port = compiled(SERVER, tmp_path), free_port()
+    program, port = compiled(tmp_path, SERVER), free_port()
     words = ["hunt", "-o", str(tmp_path / "hunt"), "--ready", f"tcp:{port}", "--", str(program), str(port)]
     hunting = subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ))
     deadline = time.monotonic() + 60
@@ -265,7 +260,7 @@ def test_what_is_asked_of_several_is_asked_of_a_hunts_steps_too(short: tuple[Pat
 
 
 def test_what_a_killed_hunt_recorded_stands(tmp_path: Path) -> None:
-    program, port = compiled(SERVER, tmp_path), free_port()
+    program, port = compiled(tmp_path, SERVER), free_port()
     words = ["hunt", "-q", "-o", str(tmp_path / "hunt"), "--for", "2s", "--", str(program), str(port)]
     hunting = subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, env=dict(os.environ))
     step = tmp_path / "hunt" / "steps" / "2-heapprofile"
@@ -301,7 +296,7 @@ int main(int argc, char **argv) {
 
 
 def test_a_crash_under_one_tool_alone_is_tried_once_more(tmp_path: Path) -> None:
-    program = compiled(CRASHES_ONCE, tmp_path)
+    program = compiled(tmp_path, CRASHES_ONCE)
     (tmp_path / "flag").touch()
     ran = leakrun("hunt", "-o", tmp_path / "hunt", "--", program, tmp_path / "flag")
     said = written(tmp_path / "hunt")
@@ -332,7 +327,7 @@ int main(int argc, char **argv) {
 
 
 def test_a_file_that_is_mapped_again_and_again_is_found_though_the_kernel_can_drop_its_pages(tmp_path: Path) -> None:
-    program = compiled(MAPS_AGAIN, tmp_path)
+    program = compiled(tmp_path, MAPS_AGAIN)
     (tmp_path / "text").write_bytes(b"x" * (64 << 10))
     leakrun("hunt", "-o", tmp_path / "hunt", "--", program, tmp_path / "text")
     said = written(tmp_path / "hunt")

@@ -33,21 +33,6 @@ int main(int argc, char **argv) {
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Compile C source text; further words go to gcc."""
-    directory = tmp_path_factory.mktemp("compiled")
-
-    def compile_(name: str, source: str, *words: str) -> Path:
-        path = directory / name
-        if not path.exists():
-            (directory / f"{name}.c").write_text(source)
-            subprocess.run(["gcc", "-g", "-o", path, directory / f"{name}.c", *words], check=True)
-        return path
-
-    return compile_
-
-
-@pytest.fixture(scope="session")
 def server(compiled: Callable[..., Path]) -> Path:
     """A program that keeps 20,000 bytes each 10 ms, and says "up" when it has begun."""
     return compiled("server", SERVER)

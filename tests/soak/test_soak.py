@@ -13,9 +13,9 @@ import pytest
 from runner.supervise import proc
 from tests.faults.conftest import LEAKER
 from tests.leakrun_command import answer, leakrun
-from tests.live.conftest import compiled, start
+from tests.live.conftest import start
 
-__all__ = ["compiled", "start"]  # fixtures
+__all__ = ["start"]  # a fixture
 pytestmark = pytest.mark.timeout(1200)
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,21 +27,6 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-@pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Compile C source text; further words go to gcc."""
-    directory = tmp_path_factory.mktemp("built")
-
-    def compile_(name: str, source: str, *words: str) -> Path:
-        path = directory / name
-        if not path.exists():
-            (directory / f"{name}.c").write_text(source)
-            subprocess.run(["gcc", "-g", "-o", path, directory / f"{name}.c", *words], check=True)
-        return path
-
-    return compile_
-
-
 @dataclass
 class Run:
     """One run of the driver. `ask` is called with the driver's own process."""

@@ -65,19 +65,19 @@ def test_an_exec_is_followed(run: Any) -> None:
     assert process(outcome, "sleep", "0.4").pid == outcome.pid
 
 
-def test_forks_without_exec_are_processes(run: Any, build: Callable[..., Path]) -> None:
-    outcome = run.start(LaunchPlan((os.fspath(build("forks", FORKS)), "3", "400000"))).outcome()
+def test_forks_without_exec_are_processes(run: Any, compiled: Callable[..., Path]) -> None:
+    outcome = run.start(LaunchPlan((os.fspath(compiled("forks", FORKS)), "3", "400000"))).outcome()
     assert len(outcome.processes) == 4
 
 
-def test_hundreds_of_quick_children_leave_nothing(run: Any, build: Callable[..., Path]) -> None:
-    outcome = run.start(LaunchPlan((os.fspath(build("forks", FORKS)), "500", "20000"))).outcome()
+def test_hundreds_of_quick_children_leave_nothing(run: Any, compiled: Callable[..., Path]) -> None:
+    outcome = run.start(LaunchPlan((os.fspath(compiled("forks", FORKS)), "500", "20000"))).outcome()
     assert outcome.code == 0
     assert all(one.ended is not None for one in outcome.processes)
 
 
-def test_a_daemon_is_watched_after_the_program_has_ended(run: Any, build: Callable[..., Path], texts: Any) -> None:
-    outcome = run.start(LaunchPlan((os.fspath(build("daemon", DAEMON)), "1"), stop=StopPlan(grace=0.2))).outcome()
+def test_a_daemon_is_watched_after_the_program_has_ended(run: Any, compiled: Callable[..., Path], texts: Any) -> None:
+    outcome = run.start(LaunchPlan((os.fspath(compiled("daemon", DAEMON)), "1"), stop=StopPlan(grace=0.2))).outcome()
     assert outcome.code == 3
     assert outcome.seconds >= 1
     assert "stopping" not in run.states, "nobody has asked for its end"
@@ -86,8 +86,8 @@ def test_a_daemon_is_watched_after_the_program_has_ended(run: Any, build: Callab
     assert any("watched to the end" in text for text in texts(outcome, EventKind.NOTE))
 
 
-def test_a_daemon_ends_when_the_run_is_stopped(run: Any, build: Callable[..., Path]) -> None:
-    run.start(LaunchPlan((os.fspath(build("daemon", DAEMON)), "1000"))).wait_for_line_start("daemon")
+def test_a_daemon_ends_when_the_run_is_stopped(run: Any, compiled: Callable[..., Path]) -> None:
+    run.start(LaunchPlan((os.fspath(compiled("daemon", DAEMON)), "1000"))).wait_for_line_start("daemon")
     time.sleep(0.3)
     run.send(signal.SIGTERM)
     outcome = run.outcome()
@@ -133,20 +133,20 @@ def test_what_ignores_everything_after_the_program_is_killed(run: Any, subject: 
     ]
 
 
-def test_a_program_whose_first_thread_leaves_lives_on(run: Any, build: Callable[..., Path]) -> None:
-    outcome = run.start(LaunchPlan((os.fspath(build("leader", LEADER_LEAVES, "-pthread")),))).outcome()
+def test_a_program_whose_first_thread_leaves_lives_on(run: Any, compiled: Callable[..., Path]) -> None:
+    outcome = run.start(LaunchPlan((os.fspath(compiled("leader", LEADER_LEAVES, "-pthread")),))).outcome()
     assert (outcome.code, outcome.stopped_by) == (6, None)
     assert outcome.seconds >= 1
 
 
-def test_usage_is_the_programs(run: Any, build: Callable[..., Path]) -> None:
+def test_usage_is_the_programs(run: Any, compiled: Callable[..., Path]) -> None:
     source = """
     #include <stdlib.h>
     #include <string.h>
     #include <time.h>
     int main(void) { memset(malloc(90 << 20), 1, 90 << 20); while (clock() < CLOCKS_PER_SEC / 2) {} return 0; }
     """
-    outcome = run.start(LaunchPlan((os.fspath(build("burn", source)),))).outcome()
+    outcome = run.start(LaunchPlan((os.fspath(compiled("burn", source)),))).outcome()
     assert 90 << 20 <= outcome.max_rss_bytes < 110 << 20
     assert 0.4 < outcome.user_seconds + outcome.system_seconds < 1.5
 
@@ -185,8 +185,8 @@ def test_samples_follow_the_program(run: Any, subject: Path) -> None:
     assert [float(row[0]) for row in rows] == sorted(float(row[0]) for row in rows)
 
 
-def test_maps_of_a_library_that_came_and_went_are_kept(run: Any, subject: Path, build: Callable[..., Path]) -> None:
-    library = build("libplug.so", "int plug(void) { return 1; }", "-shared", "-fPIC")
+def test_maps_of_a_library_that_came_and_went_are_kept(run: Any, subject: Path, compiled: Callable[..., Path]) -> None:
+    library = compiled("libplug.so", "int plug(void) { return 1; }", "-shared", "-fPIC")
     words = (os.fspath(subject), f"lib={library}", "load_after=1200", "life=3200")
     outcome = run.start(LaunchPlan(words)).outcome()
     kept = sorted((run.directory / "maps").iterdir())

@@ -65,8 +65,8 @@ def test_ctrl_c_on_a_program_that_does_not_read_becomes_a_snapshot_and_term(run:
     assert texts(outcome, EventKind.SIGNAL) == ["leakrun got SIGINT from the terminal", "sent SIGTERM"]
 
 
-def test_ctrl_c_in_a_program_that_reads_reaches_it_once(run: Any, build: Callable[..., Path], texts: Any) -> None:
-    terminal = Terminal(run.prepare(LaunchPlan((os.fspath(build("asks", ASKS)),), triggers=(LAST,))), run.environment)
+def test_ctrl_c_in_a_program_that_reads_reaches_it_once(run: Any, compiled: Callable[..., Path], texts: Any) -> None:
+    terminal = Terminal(run.prepare(LaunchPlan((os.fspath(compiled("asks", ASKS)),), triggers=(LAST,))), run.environment)
     terminal.read_until("up")
     terminal.type("words\n")
     terminal.read_until("heard words")
@@ -80,8 +80,8 @@ def test_ctrl_c_in_a_program_that_reads_reaches_it_once(run: Any, build: Callabl
     assert texts(outcome, EventKind.SIGNAL) == []
 
 
-def test_a_program_that_does_not_read_hears_of_a_new_window_size(run: Any, build: Callable[..., Path]) -> None:
-    terminal = Terminal(run.prepare(LaunchPlan((os.fspath(build("asks", ASKS)), "watch"))), run.environment)
+def test_a_program_that_does_not_read_hears_of_a_new_window_size(run: Any, compiled: Callable[..., Path]) -> None:
+    terminal = Terminal(run.prepare(LaunchPlan((os.fspath(compiled("asks", ASKS)), "watch"))), run.environment)
     terminal.read_until("up")
     fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 41, 117, 0, 0))
     terminal.read_until("size 41 x 117")
@@ -129,9 +129,9 @@ def test_ctrl_z_stops_both_and_fg_wakes_both(run: Any, subject: Path) -> None:
     assert run.outcome().stopped_by == "interrupt"
 
 
-def test_ctrl_z_in_a_program_that_reads_gives_the_shell_its_terminal(run: Any, build: Callable[..., Path]) -> None:
+def test_ctrl_z_in_a_program_that_reads_gives_the_shell_its_terminal(run: Any, compiled: Callable[..., Path]) -> None:
     shell = Shell(run.environment)
-    shell.run(run.prepare(LaunchPlan((os.fspath(build("asks", ASKS)),))))
+    shell.run(run.prepare(LaunchPlan((os.fspath(compiled("asks", ASKS)),))))
     shell.read_until("up\r\n")
     shell.type("one\n")
     shell.read_until("heard one")
@@ -150,9 +150,9 @@ def test_ctrl_z_in_a_program_that_reads_gives_the_shell_its_terminal(run: Any, b
     shell.leave()
 
 
-def test_in_the_background_it_stops_where_the_program_reads(run: Any, build: Callable[..., Path]) -> None:
+def test_in_the_background_it_stops_where_the_program_reads(run: Any, compiled: Callable[..., Path]) -> None:
     shell = Shell(run.environment)
-    shell.type(shlex.join(run.prepare(LaunchPlan((os.fspath(build("asks", ASKS)),)))) + " &\n")
+    shell.type(shlex.join(run.prepare(LaunchPlan((os.fspath(compiled("asks", ASKS)),)))) + " &\n")
     shell.read_until("up\r\n")
     shell.type("\n")
     while "Stopped" not in shell.text:
