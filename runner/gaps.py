@@ -109,9 +109,11 @@ def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Re
         advice = "stop the program with SIGTERM" if killed else "mend the crash"
         return f"{signal_name(outcome.signum)} left {backend} no time to write: {advice}, or take snapshots with --every"
     if loaded and not any(each.loaded for each in outcome.processes):
+        begun = outcome.seconds >= 1 or not outcome.code
+        gave_up = "" if begun else "the tool gave up as it began (its lines on stderr say why), or "
         return (
-            f"{loaded} was never seen in the program's memory maps and left no output: a wrapper that cleans the environment, "
-            "or a static or setuid program, may stand between; name the program itself"
+            f"{loaded} was never seen in the program's memory maps and left no output: {gave_up}a wrapper that cleans the "
+            "environment, or a static or setuid program, may stand between; name the program itself"
         )
     if outcome.seconds < 1:
         return f"{backend} left no output: the program ended at once, or the tool refused its options (see its line on stderr)"

@@ -86,3 +86,13 @@ def test_a_32_bit_program_is_never_clean(tool: str, tmp_path: Path) -> None:
     if made.returncode:
         pytest.skip("gcc can't build for 32 bits here (gcc-multilib is not installed)")
     never_clean(tool, tmp_path / "run", tmp_path / "p", "lose", "1")
+
+
+@pytest.mark.parametrize("tool", ["massif", "memcheck"])
+def test_debug_info_that_valgrind_gives_up_on_is_no_clean_program(tool: str, tmp_path: Path) -> None:
+    """Measured: 3.19 can't read -gsplit-dwarf of DWARF 5, and ends before the program began; another version may."""
+    (tmp_path / "p.c").write_text(LEAKER)
+    subprocess.run(["gcc", "-gdwarf-5", "-gsplit-dwarf", "-o", "p", "p.c"], check=True, cwd=tmp_path)
+    never_clean(tool, tmp_path / "run", tmp_path / "p", "lose", "1")
+    said = answer(tmp_path / "run")
+    assert said["verdict"] != "inconclusive" or "gave up as it began" in said["reasons"][0]
