@@ -315,7 +315,7 @@ class Rate:
 
 @dataclass(slots=True)
 class Finding:
-    """One thing that a person should go and fix. See CONTRACT in docs/ for each field."""
+    """One thing that a person should go and fix. docs/answer.schema.json says what each field is."""
 
     rank: int
     kind: FindingKind

@@ -26,26 +26,28 @@ ORDER: dict[str, set[str]] = {
     "symbols": {"model", "plan", "mappings"},
     "backends": {"formats", "kinds", "model", "plan", "profile", "quantities"},
     "supervise": {"plan"},
-    "manifest": {"plan", "profile", "quantities"},
-    "rundir": {"manifest", "plan", "profile", "quantities"},
+    "manifest": {"plan", "profile"},
+    "rundir": {"manifest", "quantities"},
     "analysis": {"model"},
     "gate": {"analysis", "formats", "model", "paths"},
     "reports": {"analysis", "formats", "gate", "model", "paths", "quantities"},
+    "gaps": {"manifest", "model", "plan", "quantities"},
 }
-ORDER["gaps"] = {"manifest", "model", "plan", "quantities"}
 ORDER["reading"] = set(ORDER) - {"supervise"}  # from the disk on: nothing there may reach back to the run
-ORDER["redacting"] = set(ORDER) - {"supervise", "reading"}
-ORDER["bundling"] = set(ORDER) - {"supervise", "reading"}
-ORDER["answers"] = set(ORDER) - {"supervise"}
-ORDER["moments"] = set(ORDER) - {"supervise"}
-ORDER["attaching"] = {"backends", "plan", "supervise"}
+ORDER |= {
+    "redacting": {"formats", "manifest", "profile"},
+    "bundling": {"backends", "formats", "mappings", "profile", "redacting", "rundir", "symbols"},
+    "answers": {"analysis", "backends", "formats", "manifest", "model", "profile", "quantities", "reading", "rundir"},
+    "moments": {"analysis", "backends", "model", "quantities", "reading", "rundir"},
+    "live": {"manifest", "rundir", "supervise"},
+    "pruning": {"live", "manifest", "rundir"},
+    "top": {"analysis", "formats", "live", "model", "plan", "reading", "reports", "rundir", "supervise"},
+    "attaching": {"backends", "plan", "supervise"},
+}
 ORDER["pipeline"] = set(ORDER)
-ORDER["recovery"] = set(ORDER) | {"live"}
-ORDER["live"] = {"rundir", "manifest", "supervise"}
-ORDER["pruning"] = {"live", "manifest", "rundir"}
-ORDER["hunt"] = {*ORDER}
-ORDER["top"] = set(ORDER) - {"pipeline", "hunt"}
-ORDER["cli"] = {*ORDER}
+ORDER["recovery"] = {"backends", "live", "manifest", "pipeline", "plan", "profile", "rundir", "supervise"}
+ORDER["hunt"] = set(ORDER)
+ORDER["cli"] = set(ORDER)
 ORDER["pytest_plugin"] = set()  # it calls the command, as everybody does
 ORDER["__main__"] = {"cli"}
 

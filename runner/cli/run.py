@@ -112,7 +112,7 @@ def run(
 
 
 def exit_code(outcome: "Outcome", answer: "Answer", error_exitcode: int | None) -> int:
-    """What CONTRACT's order of exit codes makes of a run that took place."""
+    """The first exit code of docs/commands.md that applies to a run that took place."""
     from runner.model import Verdict
 
     if not answer.run["measured"]:
