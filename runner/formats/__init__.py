@@ -62,6 +62,7 @@ def read_file(path: Path) -> Recording:
 
 def _read(path: Path, *, whole: bool = True) -> list[Recording]:
     """What the file says; `whole`: of each process, and by each tool, that speaks in it."""
+    name = _compressed.plain_name(path.name)
     with opened(path) as (stream, module):
         modules = [module]
         if whole and _is_amid(module):
@@ -69,9 +70,7 @@ def _read(path: Path, *, whole: bool = True) -> list[Recording]:
         recordings: list[Recording] = []
         for each in modules:
             stream.seek(0)
-            recordings += (
-                each.read_all(stream, path.name) if whole and hasattr(each, "read_all") else [each.read(stream, path.name)]
-            )
+            recordings += each.read_all(stream, name) if whole and hasattr(each, "read_all") else [each.read(stream, name)]
         flaw = _compressed.flaw_of(stream)
     if flaw:
         recordings[0].flaws.insert(0, f"{path.name}: {flaw}")
@@ -114,6 +113,7 @@ def read_files(paths: Sequence[Path]) -> list[Recording]:
         recordings[0].limits.append(f"left out: {foreign[0]}{more}")
     if len(foreign) < len(left_out):
         recordings[0].flaws += [f"left out: {error.message}" for error in left_out if not isinstance(error, UnknownFormatError)]
+        recordings[0].complete = False
     return recordings
 
 
@@ -129,7 +129,7 @@ def _grouped(paths: Sequence[Path]) -> tuple[list[tuple[ModuleType, list[int]]],
     for place, path in enumerate(paths):
         try:
             with opened(path) as (_, module):
-                named = module.series_of(path.name) if hasattr(module, "series_of") else None
+                named = module.series_of(_compressed.plain_name(path.name)) if hasattr(module, "series_of") else None
         except LeakrunError as error:
             left_out.append(error)
             continue
@@ -152,8 +152,7 @@ def _read_group(module: ModuleType, paths: Sequence[Path]) -> list[Recording]:
 def opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
     """The file, decompressed, at its start, and the module that reads its format. Raises as read_file() does."""
     try:
-        with path.open("rb") as file:
-            stream = _compressed.opened(file)
+        with _compressed.opened_at(path) as stream:
             head = stream.read(HEAD_BYTES)
             module = recognise(head)
             if module is None and b"\0" not in head:

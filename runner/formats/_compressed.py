@@ -7,9 +7,12 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -27,6 +30,18 @@ def opened(file: BinaryIO) -> BinaryIO:
         if opener is not None:
             file = io.BufferedReader(_Decompressed(file, opener))
     return file
+
+
+@contextmanager
+def opened_at(path: Path) -> Iterator[BinaryIO]:
+    """The same of a file of that path, which is closed in the end. Raises OSError."""
+    with path.open("rb") as file:
+        yield opened(file)
+
+
+def plain_name(name: str) -> str:
+    """A file's name without what says how it was compressed."""
+    return _SUFFIX.sub("", name)
 
 
 def flaw_of(stream: BinaryIO) -> str:
@@ -153,4 +168,5 @@ def _zstd(file: BinaryIO) -> _Opened:
 _COMPRESSED = {b"\x1f\x8b": _gzip, b"\x28\xb5\x2f\xfd": _zstd, b"BZh": _bzip2, b"\xfd7zXZ\0": _xz}
 _ENCODED = {codecs.BOM_UTF16_LE: _utf16, codecs.BOM_UTF16_BE: _utf16}
 _LONGEST_MAGIC = max(map(len, _COMPRESSED))
+_SUFFIX = re.compile(r"\.(?:gz|zst|bz2|xz)$")
 _CHUNK = 1 << 16

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
 
+from runner.formats._compressed import flaw_of, opened_at
 from runner.mappings import MappingIndex, parse_maps
 from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, StackTable, TimeUnit
 
@@ -90,7 +91,10 @@ def read_dumps(files: Iterable[tuple[Path, float | None]], series_of: "Callable[
     ordered = sorted(zip(known, (path for path, _ in files), strict=True)) if timed else enumerate(path for path, _ in files)
     for time, path in ordered:
         try:
-            series.add(path.read_bytes(), path.name, float(time))
+            with opened_at(path) as stream:
+                series.add(stream.read(), path.name, float(time))
+                flaw = flaw_of(stream)
+            series.recording.flaws += [f"{path.name}: {flaw}"] if flaw else []
         except OSError as error:
             series.recording.flaws.append(f"{path.name}: can't be read: {error.strerror}")
     return series.finish()

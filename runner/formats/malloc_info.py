@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
+from runner.formats._compressed import opened_at
 from runner.model import Column, Frame, Metric, Recording, Remark, Snapshot, TimeUnit
 
 FORMAT = "glibc's malloc_info() XML"
@@ -74,7 +75,7 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     timed = all(time is not None for _, time in found)
     series = _Series(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
     for number, (path, time) in enumerate(found):
-        with path.open("rb") as stream:
+        with opened_at(path) as stream:
             series.add(stream, path.name, float(number) if time is None or not timed else time)
     return series.finish()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from runner.formats import memcheck_text
+from runner.formats._compressed import opened_at
 from runner.formats._memcheck import EMPTIED, loss_of
 from runner.formats._valgrind import add_flaw
 from runner.model import Amount, Column, Loss, LossKind, Metric, Recording, Snapshot, TimeUnit
@@ -123,7 +124,7 @@ class _Checks:
     def add_file(self, time: float, path: Path) -> None:
         """One more, of a file that may be gone."""
         try:
-            with path.open("rb") as stream:
+            with opened_at(path) as stream:
                 self.add(time, stream, path.name)
         except OSError as error:
             self._recording.flaws.append(f"the leak check {path.name} can't be read: {error.strerror}")

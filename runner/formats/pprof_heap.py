@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats._compressed import opened
+from runner.formats._compressed import opened_at
 from runner.model import Column, Frame, Loss, LossKind, Mapping, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "a pprof heap profile (profile.proto)"
@@ -38,7 +38,7 @@ _HIGHEST_FIELD = 15
 _MANGLED = ("_Z", "__Z", "_R")  # C++, the same on macOS, Rust
 _NANOSECONDS = 1_000_000_000
 _LARGEST = 2**63 - 1
-_NAME = re.compile(r"(.*?)[._-]?(\d+)(?:\.(?:pb|pprof|prof|heap))*(?:\.gz)?$")
+_NAME = re.compile(r"(.*?)[._-]?(\d+)(?:\.(?:pb|pprof|prof|heap))*$")
 
 Field = tuple[int, "int | bytes"]
 
@@ -82,13 +82,13 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     timed = all(time is not None for _, time in found)
     series = _Series(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
     for number, (path, time) in enumerate(found):
-        with path.open("rb") as file:
-            series.add(opened(file).read(), path.name, float(number) if time is None or not timed else time)
+        with opened_at(path) as stream:
+            series.add(stream.read(), path.name, float(number) if time is None or not timed else time)
     return series.finish()
 
 
 def series_of(name: str) -> tuple[str, int] | None:
-    """heap.3.pb.gz is number 3 of heap."""
+    """heap.3.pb is number 3 of heap."""
     named = _NAME.fullmatch(name)
     return (named[1], int(named[2])) if named else None
 

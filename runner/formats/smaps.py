@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from runner.formats._compressed import opened_at
 from runner.model import Column, FindingKind, Frame, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "a saved /proc/PID/smaps"
@@ -94,7 +95,7 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     recording = _recording(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
     owners: dict[int, str] = {}
     for number, (path, time) in enumerate(found):
-        with path.open("rb") as stream:
+        with opened_at(path) as stream:
             _add(recording, stream, path.name, float(number) if time is None or not timed else time, owners)
     return recording
 

@@ -13,7 +13,7 @@ import pytest
 
 from runner.errors import LeakrunError
 from runner.formats import UnknownFormatError, read_file, read_files
-from runner.model import LossKind, Recording
+from runner.model import LossKind, Metric, Recording
 
 PROGRAM = """
 #include <stdio.h>
@@ -177,3 +177,22 @@ def test_a_compressed_file_with_nothing_left_says_why(compress: Callable[[bytes]
     (tmp_path / "log").write_bytes(compress(b"==1== Memcheck")[:12])
     with pytest.raises(LeakrunError, match="compressed, and is"):
         read_file(tmp_path / "log")
+
+
+@pytest.mark.parametrize(("compress", "suffix"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")])
+def test_compressed_dumps_are_a_series_as_they_were(compress: Callable[[bytes], bytes], suffix: str, tmp_path: Path) -> None:
+    maps = b"\nMAPPED_LIBRARIES:\n00400000-00500000 r-xp 00001000 08:01 77   /opt/app\n"
+    paths = [tmp_path / f"app.{number:04}.heap.{suffix}" for number in range(3)]
+    for number, path in enumerate(paths, 1):
+        amounts = b"%d: %d [%d: %d] @" % (number, number * 100, number, number * 100)
+        path.write_bytes(compress(b"heap profile: " + amounts + b" heapprofile\n" + amounts + b" 0x400010\n" + maps))
+    (series,) = read_files(paths[::-1])
+    assert series.complete and [each.totals[Metric.LIVE_BYTES] for each in series.snapshots] == [100, 200, 300]
+    paths[1].write_bytes(paths[1].read_bytes()[:-30])
+    (cut,) = read_files(paths)
+    assert not cut.complete and any("compressed" in flaw for flaw in cut.flaws)
+
+
+def test_the_name_of_a_compressed_file_says_what_its_own_does(tmp_path: Path) -> None:
+    (tmp_path / "massif.out.4711.gz").write_bytes(gzip.compress(b"desc: x\ncmd: y\ntime_unit: i\n#-----------\n"))
+    assert read_file(tmp_path / "massif.out.4711.gz").pid == 4711
