@@ -12,6 +12,8 @@ from runner.supervise.schedule import snapshot_interval
 
 _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
 _LAST_GATE = 0.25
+_BRIEF = 0.1  # seconds: a command that is done so soon may be run as often as was asked for
+_REST = 2.0  # times as long as it took the program is left alone after a longer one
 _SETTLED = 3.0  # seconds; tools that make a program slow make its start slow too
 
 
@@ -30,6 +32,7 @@ class Series:
     cost: float = 0.0  # seconds of processor time that the last CopyFile took
     mark: proc.Memory | None = None  # what the process had when its growth last was a reason
     why_closed: str = ""
+    told: bool = False  # that they come less often than asked for
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
 
     def try_to_open(self, now: float, *, may_drop_user: bool) -> None:
@@ -65,6 +68,17 @@ class Series:
             interval = max(interval, self.cost / self.trigger.share)
         # From the time when it was due, so that delays don't add up; but never a burst for what was missed.
         self.due = max(self.due + interval, now + interval / 2)
+
+    def leave_alone(self, now: float, took: float) -> bool:
+        """A command, such as a debugger's, stops the program meanwhile: so often that it hardly ran, it would show nothing.
+
+        Whether the next one is put off for that.
+        """
+        rested = now + _REST * took
+        if took <= _BRIEF or self.due >= rested:
+            return False
+        self.due = rested
+        return True
 
     def has_grown(self, memory: proc.Memory | None) -> bool:
         """The process has so much more than when this was last so that a snapshot is due."""

@@ -4,7 +4,7 @@ import fnmatch
 import re
 from dataclasses import dataclass, field
 
-from runner.plan import CopyFile, EventKind, SendSignal, Trigger
+from runner.plan import CopyFile, EventKind, RunCommand, SendSignal, Trigger
 from runner.supervise import helper, proc, signals
 from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.claims import Claims
@@ -250,6 +250,7 @@ class Snapshots:
             self.confirmed += 1
             shot.series.taken += 1
             self.timeline.tell(EventKind.SNAPSHOT, pid, shot.series.trigger.name, name)
+            self._leave_alone(shot, now)
             if not shot.asked:  # who asked for one is told its name
                 self.retention.keep(pid, shot.series.trigger, name)
             shot.series.settle(shot.asked, file=name)
@@ -262,6 +263,12 @@ class Snapshots:
             self._note(shot.series, "a snapshot was under way when the process ended")
             shot.series.settle(shot.asked, reason="the process ended first")
         return True
+
+    def _leave_alone(self, shot: Shot, now: float) -> None:
+        series, took = shot.series, now - shot.began
+        if isinstance(series.trigger.action, RunCommand) and series.leave_alone(now, took) and not series.told:
+            series.told = True
+            self._note(series, f"each takes {took:.1f} s: they come less often than asked for, so that the program gets on")
 
     def _kept(self, shot: Shot, name: str) -> str:
         """The name that a proven file has from now on, in its place."""

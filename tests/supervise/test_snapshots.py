@@ -97,6 +97,14 @@ def test_a_command_is_run_beside_the_program(run: Any, subject: Path) -> None:
     assert [process.pid for process in outcome.processes] == [outcome.pid]  # our own commands are none of the run's
 
 
+def test_a_command_that_takes_long_leaves_the_program_most_of_the_time(run: Any, subject: Path, texts: Any) -> None:
+    slow = RunCommand(("/bin/sh", "-c", "sleep 0.4; echo whole"), 10, stdout="slow.{pid}.{n}")
+    trigger = dump(action=slow, proof=Proof("slow.{pid}.*", b"whole", settle=0.02), every=0.1, before_stop=False)
+    outcome = run.start(launch(subject, run, trigger), duration=5.0).outcome()
+    assert 2 <= len(events(outcome, EventKind.SNAPSHOT)) <= 5, "without a rest there would be ten and more"
+    assert sum("less often than asked for" in text for text in texts(outcome, EventKind.NOTE)) == 1
+
+
 def test_a_command_that_fails_is_a_miss_in_its_own_words(run: Any, subject: Path) -> None:
     trigger = dump(action=RunCommand(("sh", "-c", "echo it broke >&2; exit 3"), 5.0, "s.{n}"), gate=Gate(), every=None, retries=1)
     outcome = run.start(launch(subject, run, trigger), duration=0.2).outcome()
