@@ -9,7 +9,7 @@ import typer
 from runner import pruning, rundir
 from runner.analysis.wording import size_text
 from runner.cli import screen
-from runner.cli.runs import listed, size_on_disk
+from runner.cli.listing import listed, size_on_disk
 from runner.errors import ErrorKind, LeakrunError
 from runner.quantities import parse_duration
 from runner.rundir import RunDirectory
