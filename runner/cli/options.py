@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from runner import config
+from runner.errors import ErrorKind, LeakrunError
+from runner.quantities import shown
 
 # All are texts or flags: `run` takes its values as they were typed (application.TextCommand).
 Program = Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")]
@@ -55,5 +57,9 @@ def settings(
 
 
 def search_path(exe: Path | None, symbol_path: Sequence[Path] | None) -> tuple[Path, ...]:
-    """Where binaries and debug files are looked for, by what was typed of it."""
-    return (*([exe] if exe else ()), *(symbol_path or ()))
+    """Where binaries and debug files are, by what was typed of it. Raises LeakrunError(USAGE) for what is not there."""
+    typed = [*([("--exe", exe)] if exe else ()), *(("--symbol-path", path) for path in symbol_path or ())]
+    for option, path in typed:
+        if not os.path.exists(path):  # noqa: PTH110  # Path.exists() raises for a name that is too long
+            raise LeakrunError(ErrorKind.USAGE, f"{option} {shown(str(path))} is not there", "name a file or a directory that is")
+    return tuple(path for _, path in typed)

@@ -60,6 +60,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["check", "x" * 300], 2, ["there is no such run"]),
         (["show", "p.c"], 2, ["p.c: not a file that leakrun can read"]),
         (["show", "."], 2, ["not a run directory"]),
+        (["show", "p.c", "--exe", "/nowhere/app"], 2, ["--exe '/nowhere/app' is not there"]),
+        (["growth", "p.c", "--symbol-path", "x" * 300], 2, ["--symbol-path 'xxx", "is not there"]),
         (["show", "/dev/null"], 2, ["/dev/null is a pipe or a device", "to a file"]),
         (["suppress", "last", "first"], 2, ["'RANK': it is not a whole number"]),
         (["-p", "massif", "atach", "4711"], 127, ["'atach' is not a program on PATH", "did you mean `leakrun attach`?"]),
