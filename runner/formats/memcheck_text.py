@@ -28,6 +28,7 @@ _OPENING = (
 _BANNER, _MINE = (re.compile(rf"=={_STAMP}[0-9]+== *{begin}".encode()) for begin in (_TOOL, _OPENING))
 _IS_BANNER, _IS_OPENING = re.compile(_TOOL), re.compile(rf"{_TOOL}| *{_OPENING}")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_WORD, _ESCAPED = re.compile(r"(?:\\.|[^ \\])+"), re.compile(r"\\(.)")
 _FRAME = re.compile(r"   (?:at|by) (0x.*)", re.DOTALL)
 _KINDS = (
     ("Invalid read of size ", "InvalidRead"),
@@ -205,7 +206,7 @@ class _Process:
         if (version := TOOL_VERSION.match(text)) is not None:
             recording.tool_version = version[1]
         elif text.startswith("Command: "):
-            recording.command = text.removeprefix("Command: ").split()
+            recording.command = _words(text.removeprefix("Command: "))
         elif text.startswith("Parent PID: "):
             recording.parent_pid = amount_of(text.removeprefix("Parent PID: "))
         elif text.startswith("ERROR SUMMARY: "):
@@ -286,6 +287,11 @@ def _all_rows(rows: Rows) -> Iterator[str]:
 def _plain(row: bytes) -> str:
     text = text_of(row)
     return (_COLOURS.sub("", text) if "\x1b" in text else text).rstrip("\r")
+
+
+def _words(command: str) -> list[str]:
+    """The words of a command line, in whose words valgrind puts a backslash before a blank or a backslash, and nothing else."""
+    return [_ESCAPED.sub(r"\1", word) for word in _WORD.findall(command)]
 
 
 def _amount(size: str, blocks: str) -> Amount | None:

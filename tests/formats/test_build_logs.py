@@ -196,3 +196,9 @@ def test_compressed_dumps_are_a_series_as_they_were(compress: Callable[[bytes], 
 def test_the_name_of_a_compressed_file_says_what_its_own_does(tmp_path: Path) -> None:
     (tmp_path / "massif.out.4711.gz").write_bytes(gzip.compress(b"desc: x\ncmd: y\ntime_unit: i\n#-----------\n"))
     assert read_file(tmp_path / "massif.out.4711.gz").pid == 4711
+
+
+def test_the_words_of_the_command_are_those_of_the_program(program: Path, tmp_path: Path) -> None:
+    odd = ["7", "", "a b", "--c=d;e", "'f\"", "back\\slash", "#no", "*"]
+    recording = saved(tmp_path / "log", stderr_of("valgrind", program, *odd))[0]
+    assert recording.command == [str(program), *filter(None, odd)]  # valgrind shows nothing of an empty word
