@@ -215,6 +215,13 @@ def _render(rendition: RunCommand, raw: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def check_came_up(request: Request, run: RunDirectory, outcome: Outcome) -> None:
+    """Raise LeakrunError(UNMEASURED) where the program was stopped since it never came up."""
+    if outcome.stopped_by == "ready":
+        message = f"the program never came up (--ready {request.ready}), and was stopped"
+        raise LeakrunError(ErrorKind.UNMEASURED, message, f"leakrun show {run.path} -v")
+
+
 def finish(run: RunDirectory) -> "Answer":
     """Name what the run recorded while the binaries are at hand, conclude, and close the run directory."""
     from runner import reading

@@ -98,12 +98,7 @@ def run(
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
     answer = pipeline.finish(run_directory)
-    if outcome.stopped_by == "ready":
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"the program never came up (--ready {ready}), and was stopped",
-            f"leakrun show {run_directory.path} -v",
-        )
+    pipeline.check_came_up(request, run_directory, outcome)
     if outcome.load_failure and not settings.quiet:
         screen.say(outcome.load_failure)
     if not settings.quiet:

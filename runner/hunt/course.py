@@ -253,11 +253,7 @@ class _Course:
         """Take what the tool says into account."""
         if outcome.stopped_by == "ready":
             if outcome is self.plain:
-                raise LeakrunError(
-                    ErrorKind.UNMEASURED,
-                    f"the program never came up (--ready {self.program.ready}), and was stopped",
-                    f"leakrun show {step.path} -v",
-                )
+                pipeline.check_came_up(self.program, step, outcome)
             self.journal.skip(candidate.profile.name, "the program never came up under it")
             self.say(f"{candidate.profile.name}: the program never came up")
             return
