@@ -109,14 +109,14 @@ class _Decompressed(io.RawIOBase):
 
 
 class _Utf8(io.RawIOBase):
-    """A text of UTF-16 as UTF-8. Of its places only the start can be gone back to."""
+    """A text of another encoding as UTF-8. Of its places only the start can be gone back to."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
         self._start()
 
     def _start(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-16")("backslashreplace")
+        self._decoder = codecs.getincrementaldecoder(self._encoding)("backslashreplace")
         self._rest = b""
         self._at = 0
 
@@ -142,7 +142,11 @@ class _Utf8(io.RawIOBase):
 
 
 def _utf16(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, _Utf8(file)), ()
+    return cast(BinaryIO, _Utf8(file, "utf-16")), ()
+
+
+def _utf8(file: BinaryIO) -> _Opened:
+    return cast(BinaryIO, _Utf8(file, "utf-8-sig")), ()  # without the mark at its start
 
 
 def _gzip(file: BinaryIO) -> _Opened:
@@ -166,7 +170,7 @@ def _zstd(file: BinaryIO) -> _Opened:
 
 
 _COMPRESSED = {b"\x1f\x8b": _gzip, b"\x28\xb5\x2f\xfd": _zstd, b"BZh": _bzip2, b"\xfd7zXZ\0": _xz}
-_ENCODED = {codecs.BOM_UTF16_LE: _utf16, codecs.BOM_UTF16_BE: _utf16}
+_ENCODED = {codecs.BOM_UTF8: _utf8, codecs.BOM_UTF16_LE: _utf16, codecs.BOM_UTF16_BE: _utf16}
 _LONGEST_MAGIC = max(map(len, _COMPRESSED))
 _SUFFIX = re.compile(r"\.(?:gz|zst|bz2|xz)$")
 _CHUNK = 1 << 16

@@ -202,3 +202,18 @@ def test_the_words_of_the_command_are_those_of_the_program(program: Path, tmp_pa
     odd = ["7", "", "a b", "--c=d;e", "'f\"", "back\\slash", "#no", "*"]
     recording = saved(tmp_path / "log", stderr_of("valgrind", program, *odd))[0]
     assert recording.command == [str(program), *filter(None, odd)]  # valgrind shows nothing of an empty word
+
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["massif/c/massif*", "mtrace/c/*.log", "dhat/c/dhat*", "gperftools_heap/leak/*.heap", "smaps/kinds/*.smaps"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_changes_nothing(encoding: str, pattern: str, tmp_path: Path) -> None:
+    (native,) = (path for path in GOLDEN.glob(pattern) if path.suffix != ".c")
+    (tmp_path / native.name).write_bytes(native.read_text(encoding="utf-8").encode(encoding))
+    expected, found = read_file(native), read_file(tmp_path / native.name)
+    assert found.complete == expected.complete and found.table.frames == expected.table.frames
+    assert [each.totals for each in found.snapshots] == [each.totals for each in expected.snapshots]
