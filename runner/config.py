@@ -54,12 +54,12 @@ def resolve(command_line: Mapping[str, object], environ: Mapping[str, str], cwd:
         except ValueError as error:
             problems.append(Problem(place, name, str(error)))
             continue
-        if name not in values:
-            values[name], origins[name] = value, str(place)
+        field = FIELDS.get(name, name)
+        if field not in values:
+            values[field], origins[field] = value, str(place)
     if problems:
         raise refusal(problems)
-    named = {FIELDS.get(name, name): value for name, value in values.items()}
-    made: Any = {**named, "origins": {FIELDS.get(name, name): origin for name, origin in origins.items()}}
+    made: Any = {**values, "origins": origins}
     return Settings(**made, warnings=tuple(_slips(environ)))
 
 
@@ -179,13 +179,14 @@ READERS: dict[str, Callable[[str], object]] = {
     "quiet": _switch,
     "verbose": _switch,
     "color": _switch,
+    "no_color": lambda text: not _switch(text),
 }
-FIELDS = {"for": "for_"}  # a word of Python's
+FIELDS = {"for": "for_", "no_color": "color"}  # `for` is a word of Python's
 
 
 def _similar(word: str, known: Mapping[str, object]) -> str:
     near = get_close_matches(word.lower()[:100], known, n=1, cutoff=0.7)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f" (did you mean {near[0]}?)" if near else f" (there are {', '.join(known)})"
 
 
 def _slips(environ: Mapping[str, str]) -> Iterator[str]:

@@ -83,6 +83,18 @@ def test_every_setting_from_the_environment(work: Path) -> None:
     assert set(settings.origins.values()) == set(environ)
 
 
+def test_no_color_is_called_as_its_option_is(work: Path) -> None:
+    (work / ".leakrun.yml").write_text("no-color: true\n")
+    assert resolve({}, {}, work, None).color is False
+    assert resolve({}, {"LEAKRUN_NO_COLOR": "0"}, work, None).color is True
+    assert resolve({"color": False}, {"LEAKRUN_NO_COLOR": "no"}, work, None).color is False
+    (work / ".leakrun.yml").write_text("load: x\n")
+    assert refused({}, {}, work, None) == [
+        ".leakrun.yml:1:1: load: there is no such setting (there are profile, runs_dir, every, for, grace, warmup, children, "
+        "error_exitcode, quiet, verbose, color, no_color)"
+    ]
+
+
 def test_the_command_line_may_be_text_or_read_already(work: Path) -> None:
     typed = {"every": "5s", "error_exitcode": 9, "quiet": True, "runs_dir": Path("r"), "for_": "1m", "color": False}
     settings = resolve(typed, {"LEAKRUN_EVERY": "broken" if False else "1s"}, work, None)
