@@ -1,12 +1,11 @@
 """`leakrun attach PID`: measure a process that runs already, and let it go."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from runner.cli import options, screen
-from runner.cli.run import adapted, exit_code, requested
+from runner.cli.run import adapted, measured, requested
 
 DEFAULT = "pmap"
 
@@ -60,9 +59,4 @@ def attach(
     target = attaching.inspect_process(pid)
     chosen = adapted(pipeline.load_profile(settings.profile or DEFAULT, set_ or ()), settings)
     request = requested(target.argv, chosen, settings, output)._replace(target=target)
-    with screen.Progress(enabled=not settings.quiet) as progress:
-        run_directory, outcome = pipeline.record(request, progress.show)
-    answer = pipeline.finish(run_directory)
-    if not settings.quiet:
-        screen.show_answer(answer, sys.stderr, color=settings.color, verbose=settings.verbose)
-    return exit_code(outcome, answer, settings.error_exitcode)
+    return measured(request, settings)

@@ -95,6 +95,14 @@ def run(
     )
     request = requested(program, chosen, settings, output, cwd=cwd, env=env, ready=ready, load=load)
     request = request._replace(die_with_parent=die_with_parent, log_output=log_output)
+    return measured(request, settings)
+
+
+def measured(request: "Request", settings: config.Settings) -> int:
+    """Have it run, or attached to, and show the answer. Returns the exit code."""
+    from runner import pipeline
+    from runner.cli import screen
+
     with screen.Progress(enabled=not settings.quiet) as progress:
         run_directory, outcome = pipeline.record(request, progress.show)
     answer = pipeline.finish(run_directory)
