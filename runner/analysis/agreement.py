@@ -33,6 +33,8 @@ _WHAT = {
 _SUREST = 0.99
 # Kinds of memory, as smaps' reader calls them, of which an allocator keeps what was freed. Nobody keeps a stack of a thread so.
 KEPT_BY_ALLOCATORS = frozenset({"[heap]", "[malloc arenas]", "[anonymous mappings]"})
+# Of these also allocators other than malloc: an interpreter's, a pool's. It maps much at once, and its blocks no tool sees.
+_OF_OWN_ALLOCATORS = "[anonymous mappings]"
 _EXPLAINED = 0.3  # of what the kernel sees grow: named code that grows by as much is the cause
 
 
@@ -60,7 +62,7 @@ def agree(witnesses: Sequence[Witness], due: frozenset[FindingKind] = frozenset(
     witnesses = without_wrappers(witnesses)
     court = _Court(witnesses)
     doubts, still_open = _doubts(witnesses, due)
-    doubts += [court.dispute(place) for place in court.disputed]
+    doubts += [*(court.dispute(place) for place in court.disputed), *court.own_allocators()]
     findings = court.findings()
     verdict = _verdict(findings, doubts, witnesses)
     answer = Answer(
@@ -192,6 +194,18 @@ class _Court:
         text = f"{_list(grown)} saw {place.text()} grow by {size_text(first.bytes)}, {dissent}"
         return Doubt(text, DoubtKind.SITE, first.function, first.file, first.line)
 
+    def own_allocators(self) -> list[Doubt]:
+        """Pages that the kernel sees come into use one after another, where no tool that names code sees who fills them."""
+        unseen = [finding for _, finding in self.unexplained if _may_be_filled(finding) and self._is_answered(finding)]
+        return [
+            Doubt(
+                f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, and no tool says for whom: perhaps an "
+                "allocator of the program's own; have it use malloc (PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0), or run it longer",
+                DoubtKind.GROWTH,
+            )
+            for finding in unseen
+        ]
+
     def notes(self) -> list[Note]:
         """Those of sites that are no findings in the end; then all tools' own, each once, limits last; none of a finding's."""
         notes = [_note("disputed", said, "grow") for place in self.disputed for said in place.of(GROWTHS)]
@@ -211,13 +225,18 @@ class _Court:
 
     def _as_kept(self, finding: Finding) -> Note:
         stack = finding.kind is FindingKind.STACK_GROWTH
-        why = "a stack keeps the pages that it once used" if stack else "the allocator keeps it"
+        kept = "an allocator keeps it, or fills it" if _may_be_filled(finding) else "the allocator keeps it"
+        why = "a stack keeps the pages that it once used" if stack else kept
         text = f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: {why}"
         return Note("fragmentation", text, bytes=finding.bytes)
 
 
 def _is_mapped_for_good(finding: Finding) -> bool:
     return finding.kind is FindingKind.MAPPING_GROWTH and finding.function not in KEPT_BY_ALLOCATORS
+
+
+def _may_be_filled(finding: Finding) -> bool:
+    return finding.kind is FindingKind.MAPPING_GROWTH and finding.function == _OF_OWN_ALLOCATORS
 
 
 def _rests_on_one(place: Place) -> bool:

@@ -191,8 +191,16 @@ def test_what_the_kernel_sees_grow_stands_until_a_tool_that_names_code_has_judge
     assert agreed.answer.verdict is Verdict.GROWING
     assert agreed.unnamed == {kind}
     judged = agree([seen, massif(), memcheck(), witness("massif-pages", {MAPPING, STACK})])
-    assert judged.answer.verdict is Verdict.CLEAN
+    assert judged.answer.findings == []
     assert [note.kind for note in judged.answer.notes] == ["fragmentation"]
+
+
+@pytest.mark.parametrize(("what", "verdict"), [("[anonymous mappings]", Verdict.INCONCLUSIVE), ("[heap]", Verdict.CLEAN)])
+def test_what_an_allocator_of_the_programs_own_may_fill_is_not_clean(what: str, verdict: Verdict) -> None:
+    seen = pmap(finding(MAPPING, what, None, file=None))
+    judged = agree([seen, massif(), memcheck(), witness("massif-pages", {MAPPING, STACK})])
+    assert judged.answer.verdict is verdict
+    assert any("allocator of the program's own" in each for each in judged.answer.reasons) == (verdict is Verdict.INCONCLUSIVE)
 
 
 def test_no_allocator_keeps_shared_memory_or_the_stacks_of_threads() -> None:
