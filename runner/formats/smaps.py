@@ -255,11 +255,10 @@ def _mapped_again(mappings: list[_Mapping]) -> dict[str, int]:
 
     A library's own segments overlap by a page. What all mappings of shared memory hold is counted as resident.
     """
-    code = {mapping.path for mapping in mappings if mapping.executable}
     by_file: dict[bytes, list[_Mapping]] = defaultdict(list)
-    for mapping in mappings:
-        if mapping.path.startswith("/") and mapping.path not in code and not (mapping.shared and mapping.writable):
-            by_file[mapping.inode].append(mapping)
+    for segments in _images(mappings):
+        if not any(each.executable or (each.shared and each.writable) for each in segments):
+            by_file[segments[0].inode] += segments
     again: dict[str, int] = defaultdict(int)
     for parts in by_file.values():
         seen = 0  # in the file, up to where
@@ -268,6 +267,21 @@ def _mapped_again(mappings: list[_Mapping]) -> dict[str, int]:
             again[f"{AGAIN} {mapping.path.removesuffix(_DELETED)}"] += max(0, min(seen, end) - mapping.offset)
             seen = max(seen, end)
     return again
+
+
+def _images(mappings: list[_Mapping]) -> Iterator[list[_Mapping]]:
+    """The mappings of files; those that lie one behind the other, in memory as in the file, together: a library's segments."""
+    together: list[_Mapping] = []
+    for mapping in mappings:
+        before = together[-1] if together else None
+        follows = before and (before.inode, before.end) == (mapping.inode, mapping.start) and before.offset < mapping.offset
+        if together and not follows:
+            yield together
+            together = []
+        if mapping.path.startswith("/"):
+            together.append(mapping)
+    if together:
+        yield together
 
 
 def _grouped(mappings: list[_Mapping]) -> Iterator[tuple[str | None, _Mapping]]:

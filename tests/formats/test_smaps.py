@@ -109,8 +109,10 @@ def test_a_part_of_a_file_that_is_mapped_again_counts_by_its_addresses() -> None
 
 def test_code_and_what_shares_memory_may_lie_twice() -> None:
     base, kb = 0x7F0000000000, 1024
-    library = mapping(base, 64, 0, 1, "r-xp") + mapping(base + 128 * kb, 64, 32 * kb, 1)
+    library = mapping(base, 64, 0, 1, "r-xp") + mapping(base + 64 * kb, 64, 32 * kb, 1)
     assert held(read(library)) == {}
+    itself = library + mapping(base + 256 * kb, 64, 0, 1) + mapping(base + 512 * kb, 64, 0, 1)  # a program may read its own file
+    assert held(read(itself)) == {f"{smaps.AGAIN} /srv/data1": 64 * kb}
     shared = mapping(base, 64, 0, 1, "rw-s") + mapping(base + 128 * kb, 64, 0, 1, "rw-s")
     assert held(read(shared)) == {"file /srv/data1": 128 * kb}
 
