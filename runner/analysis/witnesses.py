@@ -7,6 +7,7 @@ tools blame the first or the last line of a call, and name inlined frames with o
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from runner.analysis.notes import INDIRECT
@@ -204,21 +205,20 @@ def without_wrappers(witnesses: Sequence[Witness]) -> list[Witness]:
 
 
 def _seen_through(finding: Finding, witness: Witness, witnesses: Sequence[Witness]) -> Finding:
-    caller = _caller(finding)
-    if caller is None:
-        return finding
     for other in witnesses:
         for theirs in other.answer.findings if other.name != witness.name else ():
             passed_over = {_key_of(frame.function, frame.file) for frame in theirs.stack[: _blamed(theirs.stack, theirs)]}
-            if _key(theirs) == _key_of(caller.function, caller.file) and _key(finding) in passed_over:
+            if (caller := _caller_beyond(finding, passed_over)) and _key(theirs) == _key_of(caller.function, caller.file):
                 return _moved(finding, caller)
     return finding
 
 
-def _caller(finding: Finding) -> AnswerFrame | None:
-    """The next function outwards of the one that is blamed; None where it is not known."""
+def _caller_beyond(finding: Finding, passed_over: AbstractSet[tuple[str, str]]) -> AnswerFrame | None:
+    """The next function outwards that is none of `passed_over`; None where it is not known, or the blamed one is none of them."""
+    if _key(finding) not in passed_over:
+        return None
     outwards = finding.stack[_blamed(finding.stack, finding) + 1 :]
-    return next((frame for frame in outwards if _key_of(frame.function, frame.file) != _key(finding)), None)
+    return next((frame for frame in outwards if _key_of(frame.function, frame.file) not in passed_over), None)
 
 
 def _moved(finding: Finding, to: AnswerFrame) -> Finding:

@@ -108,6 +108,14 @@ def test_a_wrapper_that_one_tool_saw_through_is_seen_through_for_all() -> None:
     ]
 
 
+def test_wrappers_of_wrappers_that_one_tool_saw_through_are_seen_through_for_all() -> None:
+    stack = called("read_binary", "read_string", "unsubscribe", "main")
+    growing = heapprofile(finding(GROWING, "unsubscribe", 32, stack=stack))
+    assert sites(agree([growing, memcheck(finding(LOST, "read_binary", 30, stack=stack))])) == [("lost", "unsubscribe", 32)]
+    elsewhere = memcheck(finding(LOST, "read_binary", 30, stack=called("read_binary", "read_string", "publish", "main")))
+    assert ("lost", "read_binary", 30) in sites(agree([growing, elsewhere]))
+
+
 def test_two_lines_that_one_tool_tells_apart_are_two_sites() -> None:
     lost = memcheck(finding(LOST, line=10), finding(LOST, line=12, size=5))
     agreed = agree([massif(finding(GROWING, line=12, size=900_000)), lost])
