@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from runner.analysis.findings import Weighed, ordered
+from runner.analysis.findings import Weighed, ordered, share_of
 from runner.analysis.witnesses import (
     GROWTHS,
     LOSSES,
@@ -143,7 +143,7 @@ class _Court:
         """Those that name code as all findings are ranked, then the kernel's."""
         whole = sum(place.weight for place in self.standing) or 1
         weighed = [
-            Weighed(replace(self._finding(each), share=round(each.weight / whole, 4)), each.weight, bool(each.of(GROWTHS)))
+            Weighed(replace(self._finding(each), share=share_of(each.weight, whole)), each.weight, bool(each.of(GROWTHS)))
             for each in self.standing
         ]
         return [replace(finding, rank=rank) for rank, finding in enumerate(ordered(weighed) + self._of_the_kernel(), 1)]

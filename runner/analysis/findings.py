@@ -42,7 +42,7 @@ def _growth_finding(group: Sequence[Growing], whole: int) -> Finding:
         blocks=sum(blocks) if blocks else None,
         bytes_per_second=slope if unit is TimeUnit.SECONDS else None,
         rate=Rate(slope, f"bytes/{unit.value}"),
-        share=_share(size, whole),
+        share=share_of(size, whole),
         confidence=round(max(growing.confidence for growing in group), 2),
         evidence=evidence,
         pids=sorted({growing.recording.pid for growing in group if growing.recording.pid is not None}),
@@ -67,7 +67,7 @@ def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
                 finding,
                 bytes=lost.bytes,
                 blocks=lost.blocks,
-                share=_share(lost.bytes, whole),
+                share=share_of(lost.bytes, whole),
                 confidence=lost.confidence(),
                 evidence=evidence,
                 pids=sorted(lost.pids),
@@ -102,8 +102,9 @@ def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
     return [each.finding for each in sorted(weighed, key=cost)]
 
 
-def _share(part: int, whole: int) -> float:
-    return round(part / whole, 4) if whole > 0 else 0.0
+def share_of(part: int, whole: int) -> float:
+    """The part, from 0 to 1, with four digits; what is there is never nothing."""
+    return max(round(part / whole, 4), 0.0001) if part > 0 and whole > 0 else 0.0
 
 
 def _finding(kind: FindingKind, site: Site | None, frame: Frame | None, stack: list[AnswerFrame]) -> Finding:

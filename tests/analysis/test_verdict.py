@@ -411,6 +411,11 @@ def test_what_grew_until_the_load_ended_is_not_called_clean():
     assert conclude([growing({PUT: grew, KEEP: beside}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
 
 
+def test_what_is_little_beside_the_rest_is_not_nothing():
+    answer = of_losses((LossKind.DEFINITE, 30_000_000, 3000, PUT), (LossKind.DEFINITE, 16, 2, KEEP))
+    assert [each.share > 0 for each in answer.findings] == [True, True]
+
+
 def test_a_server_at_rest_still_has_its_timers():
     recording = growing({PUT: np.minimum(np.linspace(0, 1.4, 31), 1) * 900_000}, TIMES)
     work, timers = 40_000, 50
