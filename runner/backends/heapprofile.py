@@ -29,9 +29,6 @@ UNSEEN_MAPPINGS = (
     "what the C library maps for itself passes tcmalloc by: threads' stacks, and what dlopen loads; massif-pages sees it"
 )
 # As the supervisor gave it to a process, kept.PID.N; as the library names it, heap.PID[_CHILD].N, where nobody was left to.
-# The library marks the name by the first byte's high bit, for the programs that this process starts: they add their pid to
-# it. bash hands on what it was given, unmarked, and they would all write to one file: so it is marked from the start.
-_CHILD = os.fsdecode(bytes([ord("/") | 0x80]))
 DUMP = re.compile(r"(?:kept|heap)\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, Written(parse_signal)]
 
@@ -86,7 +83,7 @@ class Heapprofile(Backend):
         env: dict[str, str | None] = dict(profile.env)
         if not options.HEAP_PROFILE_MMAP_LOG:
             env.setdefault("PERFTOOLS_VERBOSE", "-2")  # not a line on the program's stderr for each dump; warnings stay
-        env["HEAPPROFILE"] = _CHILD + f"{out}/heap.{{pid}}"[1:]
+        env["HEAPPROFILE"] = _marked(f"{out}/heap.{{pid}}")
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         env |= environment(options)
         if not self.linked_in(target):
@@ -192,3 +189,13 @@ def library_version(library: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (int(written[1]), int(written[2])) if written else ()
+
+
+def _marked(prefix: str) -> str:
+    """The name of the dumps as the library hands it on to the programs that a process starts: they add their pid to it.
+
+    The first byte's high bit is the mark. bash hands on what it was given, unmarked, and they would all write to one file: so it
+    is marked from the start.
+    """
+    written = os.fsencode(prefix)
+    return os.fsdecode(bytes([written[0] | 0x80]) + written[1:])
