@@ -10,7 +10,7 @@ static std::multimap<long, $Timer> $timers;
 static void $watch(long now) {
     std::string peer($size, 'p');  //@ also $watch
     $timers.emplace(now + 100000000, $Timer{now, [peer](long at) { return at + (long)peer.size(); }});  //@ here $watch
-}
+}  //@ also $watch
 
 static void $fire_due(long now) {
     while (!$timers.empty() && $timers.begin()->first <= now) {
