@@ -100,10 +100,18 @@ def show_profile(
         return
     lines = [f"command: {shlex.join(argv)}"]
     for key, value in environment.items():
-        lines.append(f"environment: {key} is unset" if value is None else f"environment: {key}={shlex.quote(value)}")
+        lines.append(f"environment: {key} is unset" if value is None else f"environment: {key}={_quoted(value)}")
     lines += [f"note: {note}" for note in notes]
     comments = [f"# {part}\n" for line in lines for part in line.splitlines()]
     out.write(_printable(dump(profile) + "".join(comments)))
+
+
+def _quoted(value: str) -> str:
+    """The value as bash takes it, readable where it has bytes that are no UTF-8 too."""
+    if value.isprintable():
+        return shlex.quote(value)
+    plain = {byte: f"\\x{byte:02x}" for byte in range(256) if not 32 <= byte < 127 or chr(byte) in "'\\"}
+    return "$'" + "".join(plain.get(byte, chr(byte)) for byte in os.fsencode(value)) + "'"
 
 
 def validate_files(files: Sequence[str], out: TextIO, errors: TextIO) -> int:

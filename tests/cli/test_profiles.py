@@ -61,6 +61,14 @@ def test_heapprofile_is_shown_with_its_environment(capsys: pytest.CaptureFixture
     assert "tcmalloc" in next(line for line in out.splitlines() if "LD_PRELOAD" in line)
 
 
+def test_the_text_of_the_environment_is_what_a_shell_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    program = shutil.which("true") or ""
+    text, document = (run(capsys, *json_or_not, "heapprofile", "--", program)[1] for json_or_not in ((), ("--json",)))
+    words = next(line.partition("environment: ")[2] for line in text.splitlines() if "HEAPPROFILE=" in line)
+    said = subprocess.run(["bash", "-c", f'export {words}; printf %s "$HEAPPROFILE"'], capture_output=True, check=True).stdout
+    assert os.fsdecode(said) == json.loads(document)["environment"]["HEAPPROFILE"]
+
+
 def test_one_is_shown_as_json_for_a_program_with_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
     program = shutil.which("sleep") or ""
     code, out, _ = run(capsys, "--json", "memcheck", "--", program, "--version", "a b")
