@@ -16,6 +16,10 @@ INSTALL = "apt-get install valgrind  (dnf install valgrind, pacman -S valgrind)"
 ALLOCATORS = re.compile(r"tcmalloc|jemalloc|mimalloc")
 VGDB_SECONDS = 60.0  # a checkpoint of a million blocks stops the target for a second or two; a dead target never answers
 
+LEAVING = (b"\0chroot\0", b"\0setuid\0", b"\0setreuid\0", b"\0setresuid\0")  # of programs that may leave home, as Gate calls it
+# Their shadow memory is where valgrind's is. Measured: ASan's ends the program before main(), TSan's takes all memory there is.
+SANITIZERS = {b"\0__asan_init\0": "address", b"\0__tsan_init\0": "thread", b"\0__msan_init\0": "memory"}
+
 YesNo = Literal["yes", "no"]
 
 
@@ -37,7 +41,7 @@ class ValgrindOptions(ToolOptions):
 class ValgrindBackend(Backend):
     """One of valgrind's tools."""
 
-    marks = (b"\0chroot\0", b"\0setuid\0", b"\0setreuid\0", b"\0setresuid\0")  # of programs that may leave home, as Gate calls it
+    marks = (*LEAVING, *SANITIZERS)
 
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
@@ -86,6 +90,12 @@ def plan(
             f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
+    for kind in (SANITIZERS[mark] for mark in SANITIZERS if mark in target.marks):
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"{target.argv[0]} was built with -fsanitize={kind}, which can't run under valgrind",
+            "build it without for measuring" + ("; `-p lsan` measures it as it is" if kind == "address" else ""),
+        )
     if replaces and target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
@@ -125,7 +135,7 @@ def plan(
 
 def _patient(trigger: Trigger, target: Target) -> Trigger:
     """valgrind opens its pipe anew after each call of vgdb, and ends a program in whose new root the pipe is not."""
-    return trigger._replace(gate=trigger.gate._replace(may_leave=bool(target.marks)))
+    return trigger._replace(gate=trigger.gate._replace(may_leave=not target.marks.isdisjoint(LEAVING)))
 
 
 def options_as_arguments(options: ToolOptions) -> Iterator[str]:

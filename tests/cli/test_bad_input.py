@@ -17,7 +17,13 @@ THREE_MISTAKES = "backend: massif\noptions:\n  detaled_freq: 1\n  depth: many\ns
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("programs")
     (directory / "p.c").write_text(SOURCE)
-    for flags, name in ((["-g"], "dynamic"), (["-g", "-static"], "static")):
+    for flags, name in (
+        (["-g"], "dynamic"),
+        (["-g", "-static"], "static"),
+        (["-fsanitize=address"], "asan"),
+        (["-fsanitize=address", "-static-libasan"], "asan_within"),
+        (["-fsanitize=thread"], "tsan"),
+    ):
         subprocess.run(["gcc", *flags, "-o", directory / name, directory / "p.c"], check=True)
     (directory / "plain.txt").write_text("no program\n")
     (directory / "no_magic").write_text("no program\n")
@@ -45,6 +51,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "heapprofile", "./static"], 3, ["./static is statically linked"]),
         (["-p", "massif", "./static"], 3, ["./static is statically linked"]),
         (["-p", "memcheck", "./static"], 3, ["./static is statically linked"]),
+        (["-p", "memcheck", "./asan"], 3, ["./asan was built with -fsanitize=address", "`-p lsan` measures it"]),
+        (["-p", "massif", "./asan_within"], 3, ["./asan_within was built with -fsanitize=address"]),
+        (["-p", "memcheck", "./tsan"], 3, ["./tsan was built with -fsanitize=thread", "build it without"]),
         (["-p", "massif", "--set", "depth=zero", "./dynamic"], 2, ["--set depth"]),
         (["-p", "massif", "--set", "foo=1", "./dynamic"], 2, ["--set foo: there is no such key (there are alloc_fn, depth,"]),
         (["-p", "heapprofile", "--tool-arg=--x", "./dynamic"], 2, ["heapprofile has no command line"]),
