@@ -38,8 +38,10 @@ _CLEAR_NAME = re.compile(
     r"tracked|trace|do|heap|sys|os|default|die|fatal|guarded|zero|count|counted|log|logged|stat|stats|ztry|try_x?)"
     rf"?_?(?:{_VERB}){_ENDING}$"
 )
+# Where its word begins: itemAlloc and vecalloc are no malloc and no calloc.
 _NAME_OF_C_LIBRARY = re.compile(
-    rf"(?i)^\w+?(?:(?:m|c|re)alloc|reallocarray|memalign|(?:str|strn|wcs|mem)dup|v?asprintf){_ENDING}_*$"
+    r"^\w+?(?:(?:_|(?<=[a-z0-9])(?=[A-Z]))(?i:(?:m|c|re)alloc|reallocarray)|(?i:memalign|(?:str|strn|wcs|mem)dup|v?asprintf))"
+    rf"(?i:{_ENDING})_*$"
 )
 _LIKELY_NAME = re.compile(rf"(?i)^[a-z0-9]+?(?:_[a-z0-9]+)*?_?(?:{_VERB}){_ENDING}$")
 

@@ -49,7 +49,7 @@ _GLIBC_PATHS = re.compile(
     re.VERBOSE,
 )
 _CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
-_RUST_PATHS = re.compile(r"(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/")  # its standard library, as it was built
+_RUST_PATHS = re.compile(r"(?:(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/).*\.rs$")  # its standard library
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
 _ALLOCATOR_NAMES = re.compile(
     r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
@@ -63,12 +63,14 @@ _ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
       | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
-      | <?alloc::(?:alloc|boxed|collections|raw_vec|rc|slice|string|sync|vec):: | <?core::(?:alloc|iter|mem|ops|ptr|slice)::
       | <std:: | __(?:rust|rdl|rg)_\w*alloc\w*$
       | (?:_rjem_)?je_(?:prof|arena|tcache|tsd|large|malloc|calloc|realloc)\w*$ | prof_backtrace_impl$
       | _Zn[wa][mj] | _Zd[la]Pv
       | _start$ | _init$ | _dl_\w+ | _IO_\w+ | _nl_\w+ | dl_(?:main|open_worker\w*)$ | call_init$ | start_thread$ | clone3?$""",
     re.VERBOSE,
+)
+_RUST_NAMES = re.compile(
+    r"<?alloc::(?:alloc|boxed|collections|raw_vec|rc|slice|string|sync|vec)::|<?core::(?:alloc|iter|mem|ops|ptr|slice)::"
 )
 
 
@@ -86,7 +88,11 @@ def role_of(frame: Frame, program: str = "") -> Role:
     function = function_of(frame)
     if function is None and frame.file is None and (frame.module is None or not _is_projects(frame.module, program)):
         return Role.MACHINERY if frame.module and _is_machinery(frame.module) else Role.NAMELESS
-    if function is not None and (_ALLOCATOR_NAMES.match(function) or _MACHINERY_NAMES.match(function)):
+    if function is not None and (
+        _ALLOCATOR_NAMES.match(function)
+        or _MACHINERY_NAMES.match(function)
+        or (_RUST_NAMES.match(function) and _may_be_rust(frame))
+    ):
         return Role.MACHINERY
     ours = _is_projects(frame.module, program)
     if frame.file is not None:
@@ -103,6 +109,13 @@ def role_of(frame: Frame, program: str = "") -> Role:
     if frame.file is None and function is not None and function.startswith("__"):
         return Role.MACHINERY  # a static program carries libc inside
     return Role.PROJECT
+
+
+def _may_be_rust(frame: Frame) -> bool:
+    """Namespaces of C++ may be called as Rust's crates are: what is known of C++ is another ending of the file, or parameters."""
+    if frame.file is not None:
+        return frame.file.endswith(".rs")
+    return not (frame.signature or "").endswith((")", " const"))
 
 
 def is_allocator(frame: Frame) -> bool:

@@ -154,6 +154,12 @@ def test_a_name_as_the_c_library_s_is_a_wrapper_s_where_it_serves_others(name):
     assert blamed([MALLOC, own]) == own
 
 
+@pytest.mark.parametrize("name", ["itemAlloc", "streamAlloc", "vecalloc", "storealloc"])
+def test_the_letters_of_malloc_within_other_words_make_no_wrapper(name):
+    own = code(name, 3, "/home/me/app/memory.c")
+    assert blamed([MALLOC, own, LEAF, MAIN]) == own
+
+
 def test_a_function_that_allocates_at_many_lines_is_no_wrapper():
     stacks = [[MALLOC, code("serve", line), code("main", 90 + line)] for line in (1, 2, 3)]
     assert blamed_lines(stacks, [(0, 1e6), (1e6, 1e6), (1e6, 1e6)]) == [1, 2, 3]

@@ -33,3 +33,17 @@ def test_rust_s_standard_library_is_not_to_blame() -> None:
     ]
     answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, *new, code("server::inner::lose", 7, "src/inner.rs"), MAIN)))
     assert [(each.function, each.line) for each in answer.findings] == [("server::inner::lose", 7)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame("grow", "/home/me/app/library/core/src/table.c", 12, "/home/me/app/server"),
+        Frame("core::mem::Pool::take(int)", "/home/me/app/core/pool.cpp", 12, "/home/me/app/server"),
+        Frame("core::mem::Pool::take(int)", module="/home/me/app/server"),
+        Frame("alloc::vec::size() const", module="/home/me/app/server"),
+    ],
+)
+def test_what_is_only_called_as_rust_s_library_is_the_program_s(frame: Frame) -> None:
+    answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, frame, MAIN)))
+    assert [(each.signature, each.line) for each in answer.findings] == [(frame.signature, frame.line)]
