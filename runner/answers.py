@@ -127,11 +127,11 @@ def is_short(manifest: Manifest) -> bool:
 
 
 def _of_a_short_run(witness: Witness) -> Witness:
-    """A tool that saw next to nothing left at the end that is not lost has seen that nothing grows."""
+    """A tool that saw next to nothing left at the end that is not surely lost has seen that nothing grows."""
     heap, leaks = witness.answer.heap_summary, witness.answer.leak_summary
     if heap is None or heap.in_use_at_exit is None or FindingKind.LOST not in witness.sees:
         return witness
-    lost = sum(amount.bytes for kind, amount in (leaks or {}).items() if kind is not LossKind.REACHABLE)
+    lost = sum(amount.bytes for kind, amount in (leaks or {}).items() if kind in (LossKind.DEFINITE, LossKind.INDIRECT))
     nothing = heap.in_use_at_exit.bytes - lost < LEAST_GROWTH
     return replace(witness, sees=witness.sees | {FindingKind.GROWING}) if nothing else witness
 

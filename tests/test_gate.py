@@ -7,7 +7,7 @@ import pytest
 from runner import gate
 from runner.errors import LeakrunError
 from runner.gate import Outcome, Standing, Terms, baseline, judge
-from runner.model import FindingKind, Verdict
+from runner.model import Answer, Doubt, FindingKind, Verdict
 from tests.gate_items import a_run, error, finding
 
 GROWING = FindingKind.GROWING
@@ -38,6 +38,25 @@ def test_a_doubt_never_passes(held) -> None:
 def test_an_inconclusive_run_fails_as_such_whatever_it_holds() -> None:
     run = a_run(finding(), doubts=("killed",), verdict=Verdict.INCONCLUSIVE)
     assert judge([run], Terms()).outcome is Outcome.INCONCLUSIVE
+
+
+def test_suspects_are_the_gates_to_judge_though_the_run_is_inconclusive_by_them() -> None:
+    suspect = finding(kind=FindingKind.SUSPECT)
+    run = a_run(suspect, verdict=Verdict.INCONCLUSIVE)
+    assert judge([run], Terms()).outcome is Outcome.FINDINGS
+    known = known_of(a_run(suspect, verdict=Verdict.INCONCLUSIVE))
+    assert judge([run], Terms(), known).outcome is Outcome.CLEAN
+    assert judge([run], Terms(kinds=gate.kinds_of("lost"))).outcome is Outcome.CLEAN
+    cut = a_run(suspect, doubts=("cut",), verdict=Verdict.INCONCLUSIVE)
+    assert judge([cut], Terms(), known).outcome is Outcome.INCONCLUSIVE
+
+
+def test_why_an_answer_cant_be_passed() -> None:
+    suspect = finding(kind=FindingKind.SUSPECT)
+    assert gate.doubts_of(Answer(Verdict.INCONCLUSIVE, ["suspects"], [suspect])) == []
+    assert gate.doubts_of(Answer(Verdict.INCONCLUSIVE, ["cut", "suspects"], [suspect], doubts=[Doubt("cut")])) == ["cut"]
+    assert gate.doubts_of(Answer(Verdict.INCONCLUSIVE, ["nothing was measured"])) == ["nothing was measured"]
+    assert gate.doubts_of(Answer(Verdict.CLEAN, ["no site grows"])) == []
 
 
 def test_findings_of_one_run_outweigh_the_doubts_of_another() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from runner.analysis.findings import Weighed, ordered, share_of
+from runner.analysis.findings import Weighed, may_be_kept, ordered, share_of
 from runner.analysis.witnesses import (
     GROWTHS,
     LOSSES,
@@ -298,16 +298,16 @@ def _doubts(witnesses: Sequence[Witness], due: frozenset[FindingKind]) -> tuple[
 
 def _verdict(findings: Sequence[Finding], doubts: Sequence[Doubt], witnesses: Sequence[Witness]) -> Verdict:
     kinds = {finding.kind for finding in findings}
-    if kinds & LOSSES:
+    if FindingKind.LOST in kinds:
         return Verdict.LEAKING
-    if kinds:
+    if kinds & GROWTHS:
         return Verdict.GROWING
-    return Verdict.INCONCLUSIVE if doubts or not witnesses else Verdict.CLEAN
+    return Verdict.INCONCLUSIVE if doubts or kinds or not witnesses else Verdict.CLEAN
 
 
 def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[Doubt], witnesses: Sequence[Witness]) -> list[str]:
     if verdict is Verdict.INCONCLUSIVE:
-        return [doubt.text for doubt in doubts] or ["nothing was measured"]
+        return [*(doubt.text for doubt in doubts), *may_be_kept(findings)] or ["nothing was measured"]
     if verdict is Verdict.CLEAN:
         said = [f"{each.name}: {text}" for each in witnesses if not each.answer.doubts for text in each.answer.reasons]
         said += [f"{each.name}: nothing is lost" for each in witnesses if each.answer.doubts and each.judged({FindingKind.LOST})]
@@ -315,7 +315,6 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[Dou
     first = findings[0]
     what = {
         FindingKind.LOST: f"{size_text(first.bytes)} in {count_text(first.blocks or 0, 'block')} are lost at",
-        FindingKind.SUSPECT: f"{size_text(first.bytes)} that only pointers into the blocks reach are from",
         FindingKind.GROWING: f"live memory grows by {size_text(first.bytes)} at",
         FindingKind.MAPPING_GROWTH: f"mapped memory grows by {size_text(first.bytes)} at",
         FindingKind.STACK_GROWTH: f"the stack grows by {size_text(first.bytes)} in",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from runner.analysis.judgement import Growing, Growth
 from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, shown_stack
+from runner.analysis.wording import count_text, place_text, size_text
 from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
 
 _SURE = 0.7  # confidence: growth by jumps of which the last may have been the last has less
@@ -74,6 +75,21 @@ def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
             )
         )
     return found
+
+
+def may_be_kept(findings: Sequence[Finding]) -> list[str]:
+    """What suspects may be, in a sentence, and how to tell; nothing without any."""
+    suspects = [finding for finding in findings if finding.kind is FindingKind.SUSPECT]
+    if not suspects:
+        return []
+    size, blocks = sum(each.bytes for each in suspects), sum(each.blocks or 0 for each in suspects)
+    first = suspects[0]
+    most = "" if len(suspects) == 1 else f"{count_text(len(suspects), 'site')}, most of it at "
+    where = most + place_text(first.function, first.file, first.line, first.module)
+    return [
+        f"{size_text(size)} in {count_text(blocks, 'block')} at {where} are lost, or kept by an allocator or a type of string "
+        "that points past a header of its own: `leakrun -p massif -- ...` says whether they grow"
+    ]
 
 
 class Weighed(NamedTuple):

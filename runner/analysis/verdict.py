@@ -1,10 +1,11 @@
 """From recordings to an answer: findings, notes, and a verdict with its reasons.
 
-leaking       something is lost, or only interior pointers reach many blocks of it (memcheck's own exit code counts both)
+leaking       something is lost
 growing       something that is still referenced, a mapping or a stack keeps growing
 clean         nothing of it, and the evidence is whole: every recording read to its end, the run measured, and what the
               backend sees was really judged
-inconclusive  everything else, with what to do; and always where the run as a whole could not measure
+inconclusive  everything else, with what to do: also where only interior pointers reach many blocks, which may be lost or kept
+              so on purpose; and always where the run as a whole could not measure
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from runner.analysis.blame import blame
 from runner.analysis.defects import fold_defects
-from runner.analysis.findings import growth_findings, loss_findings, ranked
+from runner.analysis.findings import growth_findings, loss_findings, may_be_kept, ranked
 from runner.analysis.judgement import Growth, Standing
 from runner.analysis.losses import Lost, fold_losses, loss_turnover
 from runner.analysis.notes import limit_notes, live_notes, loss_notes, plateau_notes, remark_notes, undecided_notes
@@ -24,13 +25,13 @@ from runner.model import Answer, AnswerError, Doubt, DoubtKind, Finding, Finding
 if TYPE_CHECKING:
     from runner.analysis.footprint import Sampled
 
-_LEAKING = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 _GROWS = {
     FindingKind.GROWING: "live memory grows",
     FindingKind.MAPPING_GROWTH: "mapped memory grows",
     FindingKind.STACK_GROWTH: "the stack grows",
 }
 _GROWTH_KINDS = frozenset(_GROWS)
+_LOSS_KINDS = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 _LOSSES = {Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS}
 _NAMED = 5  # processes of those of which one thing is said
 _SHORT_LIVED = 0.1  # of the main recording's span: a child seen for less is a limit, not a reason to doubt
@@ -76,7 +77,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     findings = ranked([*growth_findings(growths), *loss_findings(losses)])
     doubts = _doubts(recordings, scope, growths)
     verdict = _verdict(findings, scope, doubts)
-    reasons = [doubt.text for doubt in doubts]
+    reasons = [*(doubt.text for doubt in doubts), *may_be_kept(findings)]
     if verdict is not Verdict.INCONCLUSIVE:
         reasons = _grounds(verdict, findings, recordings, growths, losses)
     main = recordings[0] if recordings else None
@@ -101,17 +102,17 @@ def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[Doubt])
     kinds = {finding.kind for finding in findings}
     if scope.reasons:
         return Verdict.INCONCLUSIVE
-    if kinds & _LEAKING:
+    if FindingKind.LOST in kinds:
         return Verdict.LEAKING
-    if kinds:
+    if kinds & _GROWTH_KINDS:
         return Verdict.GROWING
-    return Verdict.INCONCLUSIVE if doubts else Verdict.CLEAN
+    return Verdict.INCONCLUSIVE if doubts or kinds else Verdict.CLEAN
 
 
 def _doubts(recordings: Sequence[Recording], scope: Scope, growths: Sequence[Growth]) -> list[Doubt]:
     """Why "clean" can't be said, and what to do: none twice."""
     doubts = [Doubt(text) for text in (*scope.reasons, *scope.doubts, *_of_the_run(recordings, scope))]
-    if scope.sees & _GROWTH_KINDS and not scope.sees & _LEAKING and recordings and not growths:
+    if scope.sees & _GROWTH_KINDS and not scope.sees & _LOSS_KINDS and recordings and not growths:
         doubts.append(Doubt(f"no snapshots were taken: {longer(recordings[0])}", DoubtKind.GROWTH))
     measured = [growth for growth in growths if not _allocated_nothing(growth.recording, recordings)]
     unjudged: dict[str, list[Recording]] = defaultdict(list)
@@ -180,7 +181,7 @@ def _of_a_site(who: str, standing: Standing) -> Doubt:
 
 def _is_aside(growth: Growth, main: Growth, scope: Scope) -> bool:
     """Growth that is not judged, and need not be: of a child that lived briefly, or by a tool that is asked what is lost."""
-    if not scope.sees & _GROWTH_KINDS and scope.sees & _LEAKING:
+    if not scope.sees & _GROWTH_KINDS and scope.sees & _LOSS_KINDS:
         return True
     return growth is not main and not main.unjudged and growth.span <= _SHORT_LIVED * main.span
 
@@ -236,10 +237,10 @@ def _grounds(
     if verdict is Verdict.CLEAN:
         return _grounds_for_clean(recordings, growths)
     grounds = []
-    lost = [finding for finding in findings if finding.kind in _LEAKING]
+    lost = [finding for finding in findings if finding.kind is FindingKind.LOST]
     if lost:
         size, blocks = sum(finding.bytes for finding in lost), sum(finding.blocks or 0 for finding in lost)
-        held = " and what they point to" if any(each.indirect_bytes for each in losses if each.finding_kind()) else ""
+        held = " and what they point to" if any(each.indirect_bytes for each in losses if _is_lost(each)) else ""
         amount = f"{count_text(size, 'byte')} in {count_text(blocks, 'block')}{held}"
         grounds.append(f"{amount} are lost at {count_text(len(lost), 'site')}{_most(lost[0])}")
     for kind, what in _GROWS.items():
@@ -252,7 +253,11 @@ def _grounds(
                 else f" at {count_text(len(grown), 'site')}{_most(grown[0])}"
             )
             grounds.append(f"{what} by {risen} over the run{where}")
-    return grounds
+    return [*grounds, *may_be_kept(findings)]
+
+
+def _is_lost(lost: Lost) -> bool:
+    return lost.finding_kind() is FindingKind.LOST
 
 
 def _most(finding: Finding) -> str:

@@ -167,7 +167,6 @@ def _checked(
     """One run, read and concluded without what is suppressed."""
     from runner import answers, gate, reading
     from runner.gate import suppressed
-    from runner.model import Verdict
 
     used: Counter[str] = Counter()
     answer = answers.answer_of(
@@ -183,13 +182,12 @@ def _checked(
     items = gate.items_of(answer)
     suppressed.mark(items, entries, used)
     command = answer.run.get("command")
-    doubts = [doubt.text for doubt in answer.doubts] or (answer.reasons if answer.verdict is Verdict.INCONCLUSIVE else [])
     return gate.CheckedRun(
         name=str(answer.run.get("id") or ", ".join(what)),
         command=" ".join(map(str, command)) if isinstance(command, list) else "",
         verdict=answer.verdict,
         sees=reading.seen_by(answer),
-        doubts=doubts,
+        doubts=gate.doubts_of(answer),
         items=items,
         suppressed=used,
     )

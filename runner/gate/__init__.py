@@ -104,7 +104,7 @@ class CheckedRun:
     """One run, or some native files, before the gate.
 
     sees        of KINDS, what its tool can find
-    doubts      why it can't be passed, a sentence each
+    doubts      why it can't be passed whatever it holds, a sentence each; that suspects may be kept on purpose is none
     suppressed  records that a suppression took out, by its name
     """
 
@@ -118,8 +118,9 @@ class CheckedRun:
 
     @property
     def failures(self) -> list[Item]:
-        """What makes it fail; a run whose verdict is inconclusive fails as such."""
-        return [] if self.verdict is Verdict.INCONCLUSIVE else [item for item in self.items if item.fails]
+        """What makes it fail; a run that is inconclusive by more than its suspects fails as such."""
+        undecided = self.verdict is Verdict.INCONCLUSIVE and self.doubts
+        return [] if undecided else [item for item in self.items if item.fails]
 
 
 @dataclass(slots=True)
@@ -161,6 +162,12 @@ def kinds_of(text: str) -> frozenset[str]:
 def items_of(answer: Answer) -> list[Item]:
     """All that an answer holds, findings first; none is judged yet."""
     return [*map(_finding, answer.findings), *map(_error, answer.errors)]
+
+
+def doubts_of(answer: Answer) -> list[str]:
+    """Why an answer can't be passed whatever it holds. Where suspects alone are in doubt, they are for the gate to judge."""
+    undecided = answer.verdict is Verdict.INCONCLUSIVE and not answer.findings
+    return [doubt.text for doubt in answer.doubts] or (answer.reasons if undecided else [])
 
 
 def _finding(finding: Finding) -> Item:

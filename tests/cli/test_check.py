@@ -33,6 +33,30 @@ def test_a_leak_fails_at_its_line(runs_dir: Path) -> None:
     assert "check failed: 1 new in 1 run" in ran.stderr
 
 
+_STRINGS = """
+#include <stdlib.h>
+static char *all[40];
+/* Its header stands before what it points to, as that of redis's sds. */
+char *new_string(void) { return (char *)malloc(32) + 8; }
+int main(void) { for (int i = 0; i < 40; i++) all[i] = new_string(); return 0; }
+"""
+
+
+def test_suspects_fail_until_they_are_let_pass(tmp_path: Path) -> None:
+    (tmp_path / "p.c").write_text(_STRINGS)
+    subprocess.run(["gcc", "-g", "-O0", "-o", tmp_path / "p", tmp_path / "p.c"], check=True, timeout=60)
+    run, known = tmp_path / "run", tmp_path / "known.json"
+    leakrun("-q", "-p", "memcheck", "-o", run, tmp_path / "p")
+    said = answer(run)
+    assert (said["verdict"], said["doubts"], [each["kind"] for each in said["findings"]]) == ("inconclusive", [], ["suspect"])
+    assert "error: 1,280 bytes in 40 blocks" in check(tmp_path, run, code=1).stdout
+    check(tmp_path, run, "--fail-on", "lost,errors", code=0)
+    check(tmp_path, run, "--baseline", known, "--update-baseline", code=0)
+    check(tmp_path, run, "--baseline", known, code=0)
+    leakrun("suppress", run, "1", "-o", tmp_path / "known.supp")
+    check(tmp_path, run, "--suppressions", tmp_path / "known.supp", code=0)
+
+
 def test_a_clean_run_passes(clean_run: Path, runs_dir: Path) -> None:
     assert check(runs_dir, clean_run, code=0).stdout == ""
     assert check(runs_dir, clean_run, "-q", code=0).stderr == ""

@@ -252,7 +252,17 @@ def test_interior_pointers_to_what_does_not_grow_are_a_note() -> None:
     agreed = agree([massif(), memcheck(finding(SUSPECT))])
     assert agreed.answer.verdict is Verdict.CLEAN
     assert [note.kind for note in agreed.answer.notes] == ["possibly-lost"]
-    assert agree([memcheck(finding(SUSPECT))]).answer.verdict is Verdict.LEAKING
+
+
+def test_interior_pointers_alone_decide_nothing() -> None:
+    alone = agree([memcheck(finding(SUSPECT))]).answer
+    assert (alone.verdict, [each.kind for each in alone.findings]) == (Verdict.INCONCLUSIVE, [SUSPECT])
+    assert "leakrun -p massif" in alone.reasons[-1]
+    unsure = agree([massif(doubts=(UNJUDGED,)), memcheck(finding(SUSPECT))]).answer
+    assert unsure.verdict is Verdict.INCONCLUSIVE and unsure.reasons[0] == "massif: x" and len(unsure.reasons) == 2
+    elsewhere = agree([massif(finding(GROWING, "get", 50), doubts=(UNJUDGED,)), memcheck(finding(SUSPECT))]).answer
+    assert elsewhere.verdict is Verdict.GROWING
+    assert agree([memcheck(finding(SUSPECT), finding(LOST, "get", 50))]).answer.verdict is Verdict.LEAKING
 
 
 def test_what_costs_most_comes_first_and_a_lost_block_last() -> None:
