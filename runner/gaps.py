@@ -12,6 +12,7 @@ from runner.quantities import signal_name
 CRASHES = frozenset({signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 NOTABLE = 0.1  # of the run: a process that lived for less, and left nothing, is no reason to doubt
 SURELY_SEEN = 1.0  # seconds: in a process that lived for longer the tool would have been seen, were it there
+BEGUN = 1.5  # seconds: valgrind starts in up to one, and before main() there is nothing to lose
 MOST_NAMED = 5
 
 
@@ -85,6 +86,19 @@ def unfinished(outcome: Outcome) -> str:
         crash = f"the program crashed ({signal_name(outcome.signum)}), and was not seen to its end"
         return f"{crash}: mend that first, or, if it runs well by itself, use another profile"
     return "the program was not seen to its end: let it end, or stop it with SIGTERM"
+
+
+def stopped_early(outcome: Outcome) -> str:
+    """Why a program that leakrun stopped may not have begun, and what to do; empty where it had the time, or was seen to be up.
+
+    For tools that look only at the end: those of growth need snapshots, and so time, in any case.
+    """
+    if outcome.stopped_by in (None, "load", "ready") or outcome.ready is not None:
+        return ""
+    after = next((event.time for event in outcome.timeline if event.kind is EventKind.SIGNAL), outcome.seconds)
+    if after >= BEGUN:
+        return ""
+    return f"it was stopped after {after:.1f} s, in which it may not even have begun: give it longer, or let it end by itself"
 
 
 def why_unmeasured(manifest: Manifest, outcome: Outcome, recordings: Sequence[Recording], *, ended: bool = False) -> str:

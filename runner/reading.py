@@ -12,7 +12,7 @@ from runner import analysis, backends, formats, gaps, mappings, profile, rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import samples
 from runner.manifest import Manifest, Redaction, outcome_of
-from runner.model import Answer, Mapping, Recording, check_valid
+from runner.model import Answer, FindingKind, Mapping, Recording, check_valid
 from runner.plan import EventKind, Outcome, called
 from runner.profile import Profile
 from runner.quantities import signal_name, utc_text
@@ -131,11 +131,12 @@ def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = Fa
             asked.leave_out(recording)
     unmeasured = gaps.why_unmeasured(manifest, outcome, recordings, ended=ended)
     backend = backends.get(chosen.backend)
+    at_the_end = FindingKind.LOST in backend.sees
     scope = analysis.Scope(
         sees=backend.sees,
         wrappers=chosen.wrappers,
         warmup=_warmup(asked.warmup, manifest),
-        unfinished="" if unmeasured else gaps.unfinished(outcome),
+        unfinished="" if unmeasured else gaps.unfinished(outcome) or (gaps.stopped_early(outcome) if at_the_end else ""),
         reasons=(unmeasured,) if unmeasured else (),
         advice=what_brings_lines,
         resident=_resident(run, manifest),

@@ -44,7 +44,8 @@ class Scope:
     sees       the kinds of finding that the backend can see
     wrappers   the project's own allocation functions, as the profile names them (shell patterns)
     warmup     seconds at the start that growth leaves out
-    unfinished why the target did not run to its end, or to our stop, and what to do: a sentence; empty where it did
+    unfinished why the target did not run to its end, or to a stop of ours that left it time, and what to do: a sentence; empty
+               where it did
     reasons    why the run as a whole could not measure: a sentence each; any makes the verdict inconclusive
     doubts     what was not seen, so that nothing found does not mean clean: a sentence each
     limits     what was not seen and need not be
