@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,9 +65,8 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     try:
         if target.pid is None:
             run.make_spool()
-        plan = backend.plan(target, tool, request.profile, run.spool or run.raw)
+        plan = backend.plan(target, tool, _with_environment(request), run.spool or run.raw)
         plan = plan._replace(
-            env=_environment(request, plan),
             children=request.children,
             keep=request.profile.snapshots.keep,
             die_with_parent=request.die_with_parent,
@@ -136,14 +136,12 @@ def inspect(request: Request, backend: Backend) -> Target:
         raise LeakrunError(ErrorKind.USAGE, f"--cwd {request.cwd} is not a directory", "name one that is there")
     environment = {**os.environ, **dict(request.env)}
     target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
-    return target._replace(env=request.env, preload=environment.get("LD_PRELOAD", ""))
+    return target._replace(preload=environment.get("LD_PRELOAD", ""))
 
 
-def _environment(request: Request, plan: LaunchPlan) -> dict[str, str | None]:
-    """The plan's changes with those of the command line, which come before the profile's, and behind the tool's own."""
-    of_profile = request.profile.env
-    of_tool = {name: value for name, value in plan.env.items() if name not in of_profile or of_profile[name] != value}
-    return {**plan.env, **dict(request.env), **of_tool}
+def _with_environment(request: Request) -> Profile:
+    """The profile with the variables of the command line, which come before its own."""
+    return replace(request.profile, env={**request.profile.env, **dict(request.env)})
 
 
 def probed(backend: Backend, chosen: Profile) -> ToolStatus:

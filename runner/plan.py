@@ -35,7 +35,6 @@ class Target(NamedTuple):
     executable  the file that will run, absolute; for a script, its interpreter
     script      the script, where argv[0] is one
     elf         None where the executable is not ELF
-    env         set for the program by the user
     preload     LD_PRELOAD as the program would get it
     marks       those of the backend's marks that the executable's bytes hold
     pid         attach to this process; argv and executable are what it runs
@@ -47,7 +46,6 @@ class Target(NamedTuple):
     elf: ElfFacts | None = None
     setuid: bool = False
     script: Path | None = None
-    env: tuple[tuple[str, str], ...] = ()
     preload: str = ""
     marks: frozenset[bytes] = frozenset()
     pid: int | None = None

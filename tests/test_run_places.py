@@ -1,6 +1,7 @@
 """Runs in places with characters that tools take for their own, and what a run leaves there."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -89,6 +90,22 @@ def test_the_environment_of_the_command_line_reaches_the_program(profile: str, t
     changed = json.loads((tmp_path / "run" / "manifest.json").read_text())["environment"]
     assert (changed["A"], changed["B"], changed["C"]) == ("its own=1", "of the profile", "")
     assert (changed["HEAPPROFILE"] == "/nowhere/heap") == (profile != "heapprofile"), "what the tool needs is the tool's"
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "of_profile", "typed", "expected"),
+    [
+        ("heapprofile", "PERFTOOLS_VERBOSE", "-1", "-5", "-5"),  # which leakrun sets itself where nobody does
+        ("jemalloc", "MALLOC_CONF", "narenas:1", "narenas:2", r"narenas:2,prof:true.*"),
+        ("lsan", "LSAN_OPTIONS", "verbosity=1", "", r"(?!verbosity).*log_path=.*"),
+    ],
+)
+def test_the_tool_s_own_settings_can_be_typed_too(
+    profile: str, name: str, of_profile: str, typed: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(f"extends: {profile}\nenv: {{{name}: '{of_profile}'}}\n")
+    leakrun("-q", "-p", "mine.yaml", "-o", "run", "--env", f"{name}={typed}", "true", cwd=tmp_path)
+    assert re.fullmatch(expected, json.loads((tmp_path / "run" / "manifest.json").read_text())["environment"][name])
 
 
 def test_a_secret_stays_out_of_manifest_and_answer(tmp_path: Path) -> None:

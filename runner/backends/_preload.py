@@ -1,5 +1,6 @@
 """Libraries that are loaded into a program by LD_PRELOAD: where they are, and which programs can't take one."""
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Target
+from runner.profile import Profile
 
 DIRECTORIES = (
     "/usr/lib/x86_64-linux-gnu",
@@ -46,6 +48,11 @@ def _ldconfig() -> str:
         except (OSError, subprocess.TimeoutExpired):
             continue
     return ""
+
+
+def given(variable: str, profile: Profile) -> str:
+    """The user's own settings of what is loaded, which stay: of the profile, else of where leakrun was started."""
+    return profile.env.get(variable, os.environ.get(variable, ""))
 
 
 OTHER_LIBRARY = "name another with --set library=PATH"

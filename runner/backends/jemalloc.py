@@ -84,7 +84,7 @@ class Jemalloc(Backend):
         by_gdb = NO_GDB not in tool.limits and NO_PTRACE not in tool.limits
         env: dict[str, str | None] = dict(profile.env)
         for variable in [VARIABLES[mark] for mark in target.marks] or ["MALLOC_CONF"]:
-            env[variable] = _configuration(_given(variable, target, profile), options, out, by_gdb)
+            env[variable] = _configuration(_preload.given(variable, profile), options, out, by_gdb)
         linked = self.linked_in(target)
         if not linked:
             if NO_PROFILER in tool.limits:
@@ -135,11 +135,6 @@ def _check(profile: Profile, out: Path) -> None:
             f"the run directory {out.parent} has a comma in its path: jemalloc can't be told it",
             "name another with -o",
         )
-
-
-def _given(variable: str, target: Target, profile: Profile) -> str:
-    """The user's own settings of jemalloc, which stay."""
-    return profile.env.get(variable) or dict(target.env).get(variable) or os.environ.get(variable, "")
 
 
 def _configuration(given: str, options: JemallocOptions, out: Path, by_gdb: bool) -> str:

@@ -5,7 +5,6 @@ when nothing is lost, and changes the exit code. A shim of leakrun's own has it 
 """
 
 import itertools
-import os
 import re
 import signal as signals
 import subprocess
@@ -93,9 +92,9 @@ class Lsan(Backend):
         env: dict[str, str | None] = dict(profile.env)
         env |= {
             "LD_PRELOAD": ":".join(filter(None, (*preload, target.preload))),
-            "LSAN_OPTIONS": _options(options, _given("LSAN_OPTIONS", target, profile), out, symbolize=linked),
+            "LSAN_OPTIONS": _options(options, _preload.given("LSAN_OPTIONS", profile), out, symbolize=linked),
             # ASan wants to be the first library; that the shim is before it does no harm.
-            "ASAN_OPTIONS": ":".join(filter(None, (_given("ASAN_OPTIONS", target, profile), "verify_asan_link_order=0"))),
+            "ASAN_OPTIONS": ":".join(filter(None, (_preload.given("ASAN_OPTIONS", profile), "verify_asan_link_order=0"))),
             "LEAKRUN_LSAN": str(out),
             "LEAKRUN_LSAN_SIGNAL": str(options.signal),
         }
@@ -176,11 +175,6 @@ def _version(library: Path) -> tuple[int, ...]:
     """From the name that a link leads to: liblsan.so.0.0.0."""
     numbers = re.search(r"\.so\.([\d.]+)$", library.resolve().name)
     return tuple(int(part) for part in numbers[1].split(".") if part) if numbers else ()
-
-
-def _given(variable: str, target: Target, profile: Profile) -> str:
-    """The user's own settings of the sanitizer, which stay."""
-    return profile.env.get(variable) or dict(target.env).get(variable) or os.environ.get(variable, "")
 
 
 def _options(options: LsanOptions, given: str, out: Path, *, symbolize: bool) -> str:
