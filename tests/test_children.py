@@ -165,3 +165,13 @@ def test_two_programs_that_bash_runs_at_once_have_recordings_of_their_own(place:
     workers = {each["pid"] for each in said["run"]["processes"] if each["command"][1:2] == ["work"]}
     assert said["verdict"] == "growing" and said["findings"][0]["function"] == "leaks", said["reasons"]
     assert len(workers) == 2 and set(said["findings"][0]["pids"]) == workers
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_two_programs_that_bash_runs_at_once_are_both_checked(place: Path, tmp_path: Path) -> None:
+    words = f"{place}/leak fork 0.5 & {place}/leak fork 0.5 & wait"
+    assert leakrun("-p", "heapcheck", "-o", tmp_path / "run", "bash", "-c", words).returncode == 0
+    said = answer(tmp_path / "run")
+    forking = {each["pid"] for each in said["run"]["processes"] if each["command"][1:2] == ["fork"]}
+    written = {int(path.name.split(".")[1].rpartition("_")[2]) for path in (tmp_path / "run" / "raw").glob("exit.*.heap")}
+    assert len(forking) == 2 and forking <= written

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
+from runner.backends.heapprofile import RANK
 from runner.formats import gperftools_heap
 from runner.model import Amount, HeapSummary, LossKind, Metric, Recording
 from runner.plan import Outcome
@@ -14,8 +15,8 @@ from runner.quantities import signal_name
 CLOCK = 0.005  # seconds: a file's time is that of the kernel's last tick, and times are rounded to 1 ms
 CODE = 1  # what the checker ends a program with that leaks
 WHOLE_PROGRAM = "_main_"  # the name of its check at the end
-# exit.PID.N.heap, and exit.PID_CHILD.N.heap of a program that it has started.
-EXIT_DUMP = re.compile(r"exit\.(\d+)(?:_(\d+))?\.\d+\.heap$")
+# exit.PID.N.heap, and exit.PID_CHILD.N.heap of a program that it has started; with a rank between as the heap profiler's dumps.
+EXIT_DUMP = re.compile(rf"exit\.(\d+){RANK}(?:_(\d+))?\.\d+\.heap$")
 STALE = (
     "a pointer that was left behind in a register, on the stack or in freed memory hides a lost block from the heap checker; "
     "memcheck may find more"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from runner.backends import _preload
 from runner.backends.base import Backend, ToolOptions, refuse_args
-from runner.backends.heapprofile import INSTALL, environment, find_library, library_version, linked_in
+from runner.backends.heapprofile import INSTALL, dumps_to, environment, find_library, library_version, linked_in
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import FindingKind, Metric
 from runner.plan import LaunchPlan, Outcome, Target, ToolStatus
@@ -90,7 +90,7 @@ class Heapcheck(Backend):
         env |= {
             "HEAPCHECK": options.mode,
             "HEAP_CHECK_DUMP_DIRECTORY": str(out),
-            "HEAPPROFILE": f"{out}/exit.{{pid}}",
+            **dumps_to(f"{out}/exit.{{pid}}", tool),
             "HEAP_PROFILE_ALLOCATION_INTERVAL": "0",
             "HEAP_PROFILE_INUSE_INTERVAL": "0",
         }

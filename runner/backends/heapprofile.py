@@ -28,8 +28,11 @@ BYPASSED = (
 UNSEEN_MAPPINGS = (
     "what the C library maps for itself passes tcmalloc by: threads' stacks, and what dlopen loads; massif-pages sees it"
 )
+USE_PID_SINCE = (2, 11)
 # As the supervisor gave it to a process, kept.PID.N; as the library names it, heap.PID[_CHILD].N, where nobody was left to.
-DUMP = re.compile(r"(?:kept|heap)\.(\d+)(?:_(\d+))?\.(\d+)\.heap$")
+# Under MPI and Slurm gperftools 2.11 and later put the rank between, heap.PID.rank-3_CHILD.N.
+RANK = r"(?:\.[a-z]+-\d+)?"
+DUMP = re.compile(rf"(?:kept|heap)\.(\d+){RANK}(?:_(\d+))?\.(\d+)\.heap$")
 Signal = Annotated[int, Written(parse_signal)]
 
 
@@ -83,7 +86,7 @@ class Heapprofile(Backend):
         env: dict[str, str | None] = dict(profile.env)
         if not options.HEAP_PROFILE_MMAP_LOG:
             env.setdefault("PERFTOOLS_VERBOSE", "-2")  # not a line on the program's stderr for each dump; warnings stay
-        env["HEAPPROFILE"] = _marked(f"{out}/heap.{{pid}}")
+        env |= dumps_to(f"{out}/heap.{{pid}}", tool)
         env["HEAPPROFILESIGNAL"] = str(options.signal)
         env |= environment(options)
         if not self.linked_in(target):
@@ -191,11 +194,15 @@ def library_version(library: Path) -> tuple[int, ...]:
     return (int(written[1]), int(written[2])) if written else ()
 
 
-def _marked(prefix: str) -> str:
-    """The name of the dumps as the library hands it on to the programs that a process starts: they add their pid to it.
+def dumps_to(prefix: str, tool: ToolStatus) -> dict[str, str]:
+    """The variables that have each process, the first one too, write its dumps to `prefix`, "_" and its pid.
 
-    The first byte's high bit is the mark. bash hands on what it was given, unmarked, and they would all write to one file: so it
-    is marked from the start.
+    By itself the library adds the pid only in programs that its process has started, which it knows by a mark. Up to 2.17 that
+    is the first byte's high bit, set where the variable lies: bash hands on what it was given, unmarked, and two children would
+    write to one file. 2.11 and later take HEAPPROFILE_USE_PID for it, and 2.18 sets that instead of the bit. So the older ones
+    alone are given a name that is marked from the start: Rust's std::env::vars() panics at such a byte.
+    Source: GetUniquePathFromEnv() in gperftools' src/base/sysinfo.cc, pull request 1263 (for 2.11) and issue 1603 (for 2.18).
     """
     written = os.fsencode(prefix)
-    return os.fsdecode(bytes([written[0] | 0x80]) + written[1:])
+    marked = bytes([written[0] | 0x80]) + written[1:] if tool.version < USE_PID_SINCE else written
+    return {"HEAPPROFILE": os.fsdecode(marked), "HEAPPROFILE_USE_PID": "1"}

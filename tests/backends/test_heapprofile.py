@@ -1,10 +1,13 @@
 """The ways in which a program may have, or not have, its malloc from tcmalloc."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from runner.backends.heapprofile import dumps_to
+from runner.plan import ToolStatus
 from tests.leakrun_command import answer, leakrun
 
 GROWING = """
@@ -97,3 +100,23 @@ def test_the_variables_of_the_profile_reach_the_library(tmp_path: Path) -> None:
     assert leakrun("-q", "-p", "heapprofile", *options, *quiet, "-o", tmp_path / "run", program).returncode == 0
     dumps = list((tmp_path / "run" / "raw").glob("*.heap"))
     assert 14 <= len(dumps) <= 17  # 1.5 MB allocated, a dump for each 100 KiB, and one at the end
+
+
+def test_a_rank_in_the_names_of_the_dumps_is_passed_over(tmp_path: Path) -> None:
+    """gperftools from 2.11 on puts it there under MPI; this machine's is older, so the files are given such names."""
+    assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", built(tmp_path, GROWING)).returncode == 0
+    before, manifest = found(tmp_path / "run"), environment_of(tmp_path / "run")
+    for path in (tmp_path / "run" / "raw").glob("kept.*.heap"):
+        _, pid, number, _ = path.name.split(".")
+        named = f"heap.{pid}.rank-3_{pid}.{number}.heap"
+        manifest = manifest.replace(path.name, named)
+        path.rename(path.with_name(named))
+    (tmp_path / "run" / "manifest.json").write_text(manifest)
+    assert found(tmp_path / "run") == before == [("keep", 5)]
+
+
+@pytest.mark.parametrize(("version", "marked"), [((), True), ((2, 7), True), ((2, 10), True), ((2, 11), False), ((2, 18), False)])
+def test_only_a_library_that_needs_it_is_given_a_name_that_is_no_text(version: tuple[int, ...], marked: bool) -> None:
+    given = dumps_to("/place/heap.{pid}", ToolStatus("libtcmalloc", Path("libtcmalloc.so.4"), version))
+    assert given["HEAPPROFILE_USE_PID"] == "1"
+    assert os.fsencode(given["HEAPPROFILE"]) == (b"\xaf" if marked else b"/") + b"place/heap.{pid}"
