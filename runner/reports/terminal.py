@@ -256,20 +256,25 @@ def _next_commands(answer: Answer, place: str, verbose: bool) -> Iterator[str]:
     command = answer.run.get("command")
     asked = _is_hunt(answer) or answer.run.get("backend") == "memcheck"
     if top is not None and answer.verdict is Verdict.GROWING and isinstance(command, list) and command and not asked:
-        yield _next_tool(answer.run, shlex.join(str(word) for word in command), top)
+        yield from _next_tool(answer.run, [str(word) for word in command], top)
     if place and not verbose:
         yield f"leakrun show {shlex.quote(place)} -v   (whole stacks, all notes)"
 
 
-def _next_tool(run: Mapping[str, object], command: str, top: Finding) -> str:
-    """The command that says more of what grows: by which code, or whether it is lost."""
-    if top.file is not None or top.module is not None:
-        return f"leakrun -p memcheck -- {command}   (is it lost, or still referenced?)"
-    pid = _runs_on(run)
-    if pid is None:
-        return f"leakrun hunt -- {command}   (which code asks for it?)"
-    profile = "bpf-mmap" if (top.function or "").startswith(("file ", smaps.SHARED)) else "bpf"
-    return f"leakrun attach {pid} -p {profile} --for 30s   (which code asks for it? as root)"
+def _next_tool(run: Mapping[str, object], command: Sequence[str], top: Finding) -> Iterator[str]:
+    """The command that says more of what grows: by which code, or whether it is lost; none where it can't be run."""
+    pid, named = _runs_on(run), top.file is not None or top.module is not None
+    if pid is not None and not named:
+        profile = "bpf-mmap" if (top.function or "").startswith(("file ", smaps.SHARED)) else "bpf"
+        yield f"leakrun attach {pid} -p {profile} --for 30s   (which code asks for it? as root)"
+    elif not _is_title(command):
+        what, why = ("-p memcheck", "is it lost, or still referenced?") if named else ("hunt", "which code asks for it?")
+        yield f"leakrun {what} -- {shlex.join(command)}   ({why})"
+
+
+def _is_title(command: Sequence[str]) -> bool:
+    """A process that was attached to may show a title ("redis-server *:6379", "nginx: worker process") in its command's place."""
+    return any(letter.isspace() for letter in command[0].partition("/")[0])
 
 
 def _runs_on(run: Mapping[str, object]) -> object:

@@ -54,6 +54,15 @@ def test_commands_are_whole():
     assert f"next: leakrun -p memcheck -- ./app {'x' * 200} 'two words'" in text_of(answer, width=60)
 
 
+@pytest.mark.parametrize("title", ["redis-server *:6379", "nginx: master process /usr/sbin/nginx -g daemon off;"])
+def test_a_title_is_no_command(title):
+    """What a process shows that was attached to."""
+    answer = conclude([growing({(MALLOC, code("put", 7), MAIN): [n * 100_000 for n in range(31)]}, range(31))], Scope(GROWTH))
+    for command, offered in (([title], 0), (["/opt/my app/bin/serve", "a b"], 1), (["./my app"], 1)):
+        answer.run = {"command": command}
+        assert text_of(answer).count("next: leakrun -p memcheck") == offered, command
+
+
 def test_it_fits_a_screen_and_counts_the_rest():
     answer = lost(40)
     answer.notes += [Note("limit", f"limit {n}") for n in range(30)]
