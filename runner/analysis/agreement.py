@@ -35,6 +35,8 @@ _SUREST = 0.99
 KEPT_BY_ALLOCATORS = frozenset({"[heap]", "[malloc arenas]", "[anonymous mappings]"})
 # Of these also allocators other than malloc: an interpreter's, a pool's. It maps much at once, and its blocks no tool sees.
 _OF_OWN_ALLOCATORS = "[anonymous mappings]"
+# So does a static array of an executable or a library ("app data"): it is as large as it was built, and comes into use.
+_OF_AN_IMAGE, _OF_A_FILE = " data", "file "
 _EXPLAINED = 0.3  # of what the kernel sees grow: named code that grows by as much is the cause
 
 
@@ -200,7 +202,8 @@ class _Court:
         return [
             Doubt(
                 f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, and no tool says for whom: perhaps an "
-                "allocator of the program's own; have it use malloc (PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0), or run it longer",
+                "allocator of the program's own (have it use malloc: PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0), or a static array that "
+                "fills; run it longer",
                 DoubtKind.GROWTH,
             )
             for finding in unseen
@@ -225,18 +228,21 @@ class _Court:
 
     def _as_kept(self, finding: Finding) -> Note:
         stack = finding.kind is FindingKind.STACK_GROWTH
-        kept = "an allocator keeps it, or fills it" if _may_be_filled(finding) else "the allocator keeps it"
+        kept = "an allocator keeps it, or it is being filled" if _may_be_filled(finding) else "the allocator keeps it"
         why = "a stack keeps the pages that it once used" if stack else kept
         text = f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, which no site does: {why}"
         return Note("fragmentation", text, bytes=finding.bytes)
 
 
 def _is_mapped_for_good(finding: Finding) -> bool:
-    return finding.kind is FindingKind.MAPPING_GROWTH and finding.function not in KEPT_BY_ALLOCATORS
+    kept = finding.function in KEPT_BY_ALLOCATORS or _may_be_filled(finding)
+    return finding.kind is FindingKind.MAPPING_GROWTH and not kept
 
 
 def _may_be_filled(finding: Finding) -> bool:
-    return finding.kind is FindingKind.MAPPING_GROWTH and finding.function == _OF_OWN_ALLOCATORS
+    what = finding.function or ""
+    of_an_image = what.endswith(_OF_AN_IMAGE) and not what.startswith(_OF_A_FILE)
+    return finding.kind is FindingKind.MAPPING_GROWTH and (of_an_image or what == _OF_OWN_ALLOCATORS)
 
 
 def _rests_on_one(place: Place) -> bool:

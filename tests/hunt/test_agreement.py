@@ -203,7 +203,15 @@ def test_what_the_kernel_sees_grow_stands_until_a_tool_that_names_code_has_judge
     assert [note.kind for note in judged.answer.notes] == ["fragmentation"]
 
 
-@pytest.mark.parametrize(("what", "verdict"), [("[anonymous mappings]", Verdict.INCONCLUSIVE), ("[heap]", Verdict.CLEAN)])
+@pytest.mark.parametrize(
+    ("what", "verdict"),
+    [
+        ("[anonymous mappings]", Verdict.INCONCLUSIVE),
+        ("server data", Verdict.INCONCLUSIVE),
+        ("file /srv/all data", Verdict.GROWING),
+        ("[heap]", Verdict.CLEAN),
+    ],
+)
 def test_what_an_allocator_of_the_programs_own_may_fill_is_not_clean(what: str, verdict: Verdict) -> None:
     seen = pmap(finding(MAPPING, what, None, file=None))
     judged = agree([seen, massif(), memcheck(), witness("massif-pages", {MAPPING, STACK})])
