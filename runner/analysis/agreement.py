@@ -202,8 +202,8 @@ class _Court:
         return [
             Doubt(
                 f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}, and no tool says for whom: perhaps an "
-                "allocator of the program's own (have it use malloc: PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0), or a static array that "
-                "fills; run it longer",
+                "allocator of the program's own (have it use malloc: PYTHONMALLOC=malloc, USE_ZEND_ALLOC=0), or a static array; "
+                "run it longer",
                 DoubtKind.GROWTH,
             )
             for finding in unseen
