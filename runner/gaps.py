@@ -55,12 +55,27 @@ def unrecorded(
     brief = len(silent) - len(long) if recordings else 0
     if brief:
         limits.append(f"{brief} process{'' if brief == 1 else 'es'} that ran briefly left no recording")
+    limits += _of_snapshots(heard, outcome)
     missed = [event.text for event in outcome.timeline if event.kind is EventKind.MISS]
     if missed:
         limits.append(f"{len(missed)} snapshot{'' if len(missed) == 1 else 's'} came to nothing; the last: {missed[-1]}")
     if outcome.out_of_memory:
         limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
+
+
+def _of_snapshots(processes: Sequence[ProcessOutcome], outcome: Outcome) -> list[str]:
+    """What kept snapshots from being taken, or as often as was asked for. Of a brief process none need have been."""
+    limits = []
+    unsnapped = [each for each in processes if each.unsnapped and _lived(each, outcome) >= NOTABLE * outcome.seconds]
+    if unsnapped:
+        first, count = unsnapped[0], len(unsnapped)
+        whose = f"process {first.pid} ({first.name})" if count == 1 else f"{count} processes ({first.pid}, {first.name}, is one)"
+        limits.append(f"no snapshot of {whose} was possible while it ran: {first.unsnapped}")
+    longest = max((each.rested for each in processes), default=0.0)
+    if longest:
+        limits.append(f"snapshots came less often than asked for, so that the program got on: each took {longest:.1f} s")
+    return limits
 
 
 def _has_figures(recording: Recording) -> bool:

@@ -142,6 +142,8 @@ def _process(process: ProcessOutcome, hide: Redaction) -> dict[str, Any]:
         "signal": process.signum,
         "loaded": process.loaded,
         "start_ticks": process.start_ticks,
+        "unsnapped": process.unsnapped,
+        "rested": process.rested,
     }
 
 
@@ -189,6 +191,8 @@ def _process_of(entry: Mapping[str, Any]) -> ProcessOutcome:
         signum=entry["signal"],
         loaded=bool(entry["loaded"]),
         start_ticks=int(entry["start_ticks"]),
+        unsnapped=str(entry.get("unsnapped") or ""),
+        rested=float(entry.get("rested") or 0.0),
     )
 
 

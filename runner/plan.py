@@ -262,7 +262,11 @@ class Event:
 
 @dataclass(slots=True)
 class ProcessOutcome:
-    """One process of the run: when it was seen, what it ran, how it ended (None: not known)."""
+    """One process of the run: when it was seen, what it ran, how it ended (None: not known).
+
+    unsnapped  why not one snapshot of it could be begun; empty where one could, or none was due
+    rested     seconds that a snapshot of it took, so long that the next one was put off; 0 where none was
+    """
 
     pid: int
     parent_pid: int
@@ -273,6 +277,8 @@ class ProcessOutcome:
     signum: int | None = None
     loaded: bool = False  # the tool was seen in its maps
     start_ticks: int = 0  # field 22 of /proc/PID/stat: tells it from a later process with the same pid; 0: not known
+    unsnapped: str = ""
+    rested: float = 0.0
 
     @property
     def name(self) -> str:

@@ -32,7 +32,6 @@ class Series:
     cost: float = 0.0  # seconds of processor time that the last CopyFile took
     mark: proc.Memory | None = None  # what the process had when its growth last was a reason
     why_closed: str = ""
-    told: bool = False  # that they come less often than asked for
     asked: list[Asked] = field(default_factory=list)  # who waits for the next one that begins
 
     def try_to_open(self, now: float, *, may_drop_user: bool) -> None:

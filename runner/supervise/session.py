@@ -30,7 +30,7 @@ from runner.supervise.workload import Work, Workload
 
 _RSS_MARGIN = 2 << 20  # bytes that a forked Python may have above its parent's peak before exec
 _GROWTH_LOOK = 0.1  # seconds between two looks at the sizes below raw/ while the run is being stopped
-_MOST_REASONS = 10
+_MOST_NAMED = 10
 
 
 def run(
@@ -176,7 +176,7 @@ class _Session:
         left = self.output.deliver_all(self.plan.litter)
         if left and self.output.final.is_dir():  # else it was moved, and they go after it
             text = (
-                f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_REASONS])}"
+                f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_NAMED])}"
             )
             self.timeline.tell(EventKind.NOTE, None, text)
         self.sampler.close()
@@ -188,8 +188,7 @@ class _Session:
         self.outcome.files = self.output.written_at(self.outcome.started_at)
 
     def _tell_what_is_missing(self) -> None:
-        for series, why in self.snapshots.never_open()[:_MOST_REASONS]:
-            self.timeline.tell(EventKind.NOTE, series.member.pid, f"{series.trigger.name}: never possible: {why}")
+        self.snapshots.note_unsnapped()
         if self.snapshots.retention.dropped:
             self.timeline.tell(EventKind.NOTE, None, self.snapshots.retention.text())
         if self.family.unlisted:

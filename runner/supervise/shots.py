@@ -20,6 +20,8 @@ from runner.supervise.timeline import Timeline
 
 _POLL = 0.005  # seconds between two looks at a snapshot under way
 _SLOW_POLL = 0.05  # after it has been under way for a second
+_MOST_NAMED = 10
+_MOST_KEPT = 1000  # series of processes that have ended
 
 
 @dataclass(slots=True)
@@ -139,9 +141,13 @@ class Snapshots:
             return max(shot.attempt.settled_at, now + 0.001)
         return now + min(max(_POLL, (now - shot.began) / 10), _SLOW_POLL)
 
-    def never_open(self) -> list[tuple[Series, str]]:
-        """For each process whose gate never opened: why."""
-        return [(series, series.why_closed) for series in self._series.values() if not series.opened and series.why_closed]
+    def note_unsnapped(self) -> None:
+        """Note of each process of which not one snapshot could be begun why that is; the timeline has the first of them."""
+        closed = [series for series in self._series.values() if not series.taken and series.why_closed]
+        for series in closed:
+            series.member.record.unsnapped = series.member.record.unsnapped or series.why_closed
+        for series in closed[:_MOST_NAMED]:
+            self._note(series, f"never possible: {series.why_closed}")
 
     def _all_series(self, now: float) -> list[Series]:
         living = [member for member in self.family.alive() if self._matters(member)]
@@ -151,8 +157,8 @@ class Snapshots:
                 key = (member.pid, member.start_ticks, trigger.name)
                 wanted[key] = self._series.get(key) or Series(trigger, member, 0, now)
         for key, series in self._series.items():
-            if key not in wanted and not series.opened and series.why_closed and len(self._series) < 1000:
-                wanted[key] = series  # kept for never_open()
+            if key not in wanted and not series.taken and series.why_closed and len(wanted) < _MOST_KEPT:
+                wanted[key] = series  # kept for note_unsnapped()
                 series.due = float("inf")
         self._series = wanted
         return [series for series in wanted.values() if series.member.alive]
@@ -266,9 +272,12 @@ class Snapshots:
 
     def _leave_alone(self, shot: Shot, now: float) -> None:
         series, took = shot.series, now - shot.began
-        if isinstance(series.trigger.action, RunCommand) and series.leave_alone(now, took) and not series.told:
-            series.told = True
+        if not isinstance(series.trigger.action, RunCommand) or not series.leave_alone(now, took):
+            return
+        record = series.member.record
+        if not record.rested:
             self._note(series, f"each takes {took:.1f} s: they come less often than asked for, so that the program gets on")
+        record.rested = max(record.rested, round(took, 3))
 
     def _kept(self, shot: Shot, name: str) -> str:
         """The name that a proven file has from now on, in its place."""

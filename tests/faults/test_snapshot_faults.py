@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.faults.conftest import AS_ROOT
 from tests.leakrun_command import COMMAND, answer, leakrun
 
 
@@ -80,3 +82,40 @@ def test_term_again_and_again_during_massifs_final_write(start: Any, leaker: Pat
     assert list((run.directory / "raw").glob("massif.*.out"))
     named = [each["function"] for each in [*said["findings"], *said["notes"]] if each.get("bytes")]
     assert "leaks" in named
+
+
+DROPS = """
+#include <grp.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+    for (int worker = 0; worker < 2; worker++) if (fork() == 0) {
+        if (setgroups(0, NULL) || setgid(65534) || setuid(65534)) _exit(9);
+        for (int i = 0; i < 50; i++) { *(void *volatile *)malloc(sizeof(void *)) = 0; usleep(100000); }
+        exit(0);
+    }
+    while (wait(NULL) > 0) {}
+    return 0;
+}
+"""
+
+
+@AS_ROOT
+def test_workers_of_which_no_snapshot_is_possible_are_counted_in_the_answer(compiled: Any, tmp_path: Path) -> None:
+    words = ("-p", "massif", "--every", "200ms", "-o", tmp_path / "run", compiled("drops", DROPS))
+    assert leakrun(*words).returncode == 0
+    limits = [note["text"] for note in answer(tmp_path / "run")["notes"] if note["kind"] == "limit"]
+    said = [text for text in limits if "dropped its user" in text]
+    assert len(said) == 1 and "no snapshot of 2 processes" in said[0], limits
+
+
+def test_snapshots_that_are_rarer_than_asked_for_are_told_in_the_answer(leaker: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "bin" / "vgdb"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 0.3\nexec {shutil.which("vgdb")} "$@"\n')
+    slow.chmod(0o755)
+    words = ("-p", "massif", "--every", "100ms", "-o", tmp_path / "run", leaker, "work", "4")
+    assert leakrun(*words, PATH=f"{slow.parent}:{os.environ['PATH']}").returncode == 0
+    limits = [note["text"] for note in answer(tmp_path / "run")["notes"] if note["kind"] == "limit"]
+    assert sum("less often than asked for" in text for text in limits) == 1, limits

@@ -78,6 +78,7 @@ def test_a_gate_that_never_opens_is_said(run: Any, texts: Any) -> None:
     trigger = dump(gate=Gate(mapped="libnothing"))
     outcome = run.start(LaunchPlan(("sleep", "0.3"), triggers=(trigger,))).outcome()
     assert texts(outcome, EventKind.NOTE) == ["dump: never possible: libnothing is not mapped in it"]
+    assert outcome.processes[0].unsnapped == "libnothing is not mapped in it"
     assert outcome.code == 0 and outcome.misses == 0
 
 
@@ -103,6 +104,7 @@ def test_a_command_that_takes_long_leaves_the_program_most_of_the_time(run: Any,
     outcome = run.start(launch(subject, run, trigger), duration=5.0).outcome()
     assert 2 <= len(events(outcome, EventKind.SNAPSHOT)) <= 5, "without a rest there would be ten and more"
     assert sum("less often than asked for" in text for text in texts(outcome, EventKind.NOTE)) == 1
+    assert outcome.processes[0].rested >= 0.4
 
 
 def test_a_command_that_fails_is_a_miss_in_its_own_words(run: Any, subject: Path) -> None:
