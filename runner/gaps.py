@@ -1,7 +1,7 @@
 """What a run did not record, and why: processes without a recording, an end that was not seen, nothing at all."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from runner.manifest import Manifest
 from runner.model import Recording
@@ -51,6 +51,7 @@ def unrecorded(
         doubts.append(f"the program had less to do than it was meant to: {outcome.load_failure}")
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
+    doubts += _cut_short({each.pid for each in recordings if not each.complete} | {each.pid for each in long}, outcome)
     limits = list(manifest["tool"].get("limits", ()))
     brief = len(silent) - len(long) if recordings else 0
     if brief:
@@ -62,6 +63,19 @@ def unrecorded(
     if outcome.out_of_memory:
         limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
+
+
+def _cut_short(lacking: Set[int | None], outcome: Outcome) -> list[str]:
+    """The way out where children whose output is not whole ended while the run was stopped: some kill workers that take long."""
+    main = [event for event in outcome.timeline if event.kind is EventKind.SIGNAL and event.pid == outcome.pid]
+    if not main:
+        return []
+    ended = [each for each in outcome.processes if each.pid in lacking and each.ended is not None and each.ended >= main[0].time]
+    killed = [each for each in ended if each.pid != outcome.pid and each.code is None and each.signum in (None, signal.SIGKILL)]
+    if not killed:
+        return []
+    whose = f"process {killed[0].pid}" if len(killed) == 1 else f"{len(killed)} processes"
+    return [f"the parent of {whose} may have killed its child before it had written: try --set stop.signal=QUIT, or INT"]
 
 
 def _of_snapshots(processes: Sequence[ProcessOutcome], outcome: Outcome) -> list[str]:

@@ -43,6 +43,23 @@ def test_a_worker_that_crashed_is_never_clean(tmp_path: Path) -> None:
     assert any("it crashed (SIGILL)" in reason for reason in said["reasons"])
 
 
+@pytest.mark.parametrize("every", ["1h", "500ms"])
+def test_a_worker_whose_parent_kills_it_before_it_has_written_has_a_way_out(every: str, tmp_path: Path) -> None:
+    """As servers do on TERM that shut down gracefully on QUIT."""
+    ends = "static void end(int got) { kill(worker, got == SIGQUIT ? SIGTERM : SIGKILL); while (wait(NULL) > 0) {} exit(0); }"
+    work = "for (int i = 0;; i++) { *(int *volatile *)malloc(1000) = &i; usleep(15000); }"
+    app = built(
+        tmp_path,
+        f"#include <signal.h>\nstatic int worker;\n{ends}\nint main(void) {{ if (!(worker = fork())) {{ {work} }}"
+        " free(malloc(10)); signal(SIGTERM, end); signal(SIGQUIT, end); for (;;) pause(); }",
+    )
+    words = ("-q", "-p", "massif", "--every", every, "--for", "4s")
+    assert leakrun(*words, "-o", tmp_path / "term", app).returncode == 0
+    assert leakrun(*words, "--set", "stop.signal=QUIT", "-o", tmp_path / "quit", app).returncode == 0
+    told = [any("stop.signal=QUIT" in reason for reason in answer(tmp_path / run)["doubts"]) for run in ("term", "quit")]
+    assert told == [True, False]
+
+
 def test_a_program_that_allocates_nothing_at_all_is_not_called_clean(tmp_path: Path) -> None:
     app = built(tmp_path, "int main(void) { sleep(2); return 0; }")
     assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", app).returncode == 0
