@@ -223,7 +223,7 @@ def test_suspects_alone_are_no_leak_and_the_reason_says_how_to_tell():
     answer = of_losses((LossKind.POSSIBLE, 16 * 40, 40, LOSE))
     assert not answer.doubts
     assert answer.reasons == [
-        "640 bytes in 40 blocks at lose server.c:70 are lost, or kept by an allocator or a type of string that points past a "
+        "640 bytes in 40 blocks at lose server.c:7 are lost, or kept by an allocator or a type of string that points past a "
         "header of its own: `leakrun -p massif -- ...` says whether they grow"
     ]
 
@@ -231,7 +231,7 @@ def test_suspects_alone_are_no_leak_and_the_reason_says_how_to_tell():
 def test_suspects_beside_what_is_lost_do_not_count_as_lost():
     answer = of_losses((LossKind.DEFINITE, 300, 3, LOSE), (LossKind.POSSIBLE, 16 * 40, 40, KEEP))
     assert answer.verdict is Verdict.LEAKING
-    assert answer.reasons[0].startswith("300 bytes in 3 blocks are lost at 1 site, most of it at lose server.c:70")
+    assert answer.reasons[0].startswith("300 bytes in 3 blocks are lost at 1 site, most of it at lose server.c:7")
     assert answer.reasons[1].startswith("640 bytes in 40 blocks at keep server.c:50 are lost, or kept")
 
 
