@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from runner.analysis.blame import Blamer, Turnover, blame
+from runner.analysis.chance import may_be_chance, may_be_teeth
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
@@ -23,7 +24,7 @@ from runner.analysis.timeline import (
     turnover,
     unjudged,
 )
-from runner.analysis.trend import FLOOR, Floats, judge, may_be_chance, may_be_teeth, spread, window_of
+from runner.analysis.trend import FLOOR, Floats, judge, spread, window_of
 from runner.analysis.wording import longer
 from runner.model import FindingKind, Metric, Recording, Snapshot, TimeUnit
 

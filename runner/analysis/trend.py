@@ -34,6 +34,8 @@ _SECOND_HALF = 0.5
 _QUARTERS = (0.1, 0.37, 0.63, 0.9)  # of the window: between these the pace is measured, three times
 _SLOWER = 0.85  # each pace, in units of the one before: a busy machine slows a program down once, a filling cache ever more
 _SLOW = 0.65  # the last pace, in units of the first
+_LATE = 0.5  # of the window: from there on few points must show so much of the rise,
+_LATE_RISE = 0.2  # that it may go on
 _HALVES = 0.6  # the second half's rise, in units of the first's: less is slow in any case
 _STRETCH = 0.27  # of the window: from one of these places to the next
 _PAUSE = 0.15  # of the window: a rest this long at the end is no levelling off; nor is one as long as earlier ones
@@ -43,13 +45,7 @@ _SOON = 1.5  # the end of the run, in units of the time of a doubling's last jum
 _BOTH = 1.6  # of a vector: while it is copied the one of half its size is there too, however long that takes
 _JUMPS = ("steps", "doubling")
 _OVERDUE = 2.3  # so long after it the next jump would have come
-_WHOLE_TOOTH = 0.8  # of the rise
-_ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
-_SOON_ALIASED = 7  # so few may well
-_EVEN = 0.1  # of the usual distance: what the distances of snapshots on a timer differ by
 _FEWEST_FOR_STEPS = 12  # points
-_CHANCE = 2.5  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
-_STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
 _REGULAR = 1.25  # the longest distance of regular jumps, in units of the shortest
 _ROWS_AT_ONCE = 2048  # bounds memory: 780 pairs of each row
 
@@ -63,6 +59,7 @@ def spread(times: Floats, fewest: int) -> bool:
     """Whether `fewest` snapshots or more stand so in time that growth can be judged: no long stretch of it is unseen."""
     if len(times) < fewest or times[-1] <= times[0]:
         return False
+    times = times[apart_of(times)]
     window = times[window_of(times)]
     return len(np.unique(window)) >= FEWEST_POINTS and float(np.diff(window).max()) <= _UNSEEN * float(times[-1] - times[0])
 
@@ -74,7 +71,7 @@ def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
     """
     if len(times) == 0 or times[-1] <= times[0] or not len(rows):
         return {}
-    apart = _apart(times)
+    apart = apart_of(times)
     times, rows = times[apart], rows[:, apart]
     window = window_of(times)
     if len(np.unique(times[window])) < FEWEST_POINTS:
@@ -87,50 +84,13 @@ def judge(times: Floats, rows: Floats) -> dict[int, Trend]:
     return found
 
 
-def _apart(times: Floats) -> Flags:
+def apart_of(times: Floats) -> Flags:
     """Which of few snapshots stand at a distance from the one before: between two that are close there was no time to grow."""
     late = times[window_of(times)]
     gaps = np.diff(times, prepend=-np.inf)
-    if len(late) > _MANY_POINTS:
+    if not 2 <= len(late) <= _MANY_POINTS:
         return np.ones(len(times), dtype=bool)
     return np.asarray(gaps >= _APART * np.median(np.diff(late)))
-
-
-def may_be_teeth(times: Floats, row: Floats, allocated: Floats | None) -> Shape | None:
-    """What a rise is where it may be that of a saw-tooth, of which one snapshot after another met a higher place.
-
-    Then as much as it rose was freed between any two snapshots. `allocated` is cumulative. UNDECIDED for few snapshots,
-    GROWING (less surely) for some; None for many, which hardly meet teeth so, and where too little was freed. Where frees
-    are not counted (None), it is less sure if the snapshots are even in time: a tooth's step has to fit to each of them.
-    """
-    window = window_of(times) & _apart(times)
-    if allocated is None:
-        gaps = np.diff(times[window])
-        return Shape.GROWING if window.sum() <= _ALIASED and gaps.std() <= _EVEN * gaps.mean() else None
-    rises = np.diff(row[window])
-    freed = np.diff(allocated[window]) - rises
-    if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():
-        return None
-    return Shape.UNDECIDED if window.sum() <= _SOON_ALIASED else Shape.GROWING
-
-
-def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats) -> Shape | None:
-    """What a rise is where blocks come and go, and so few more came than went that chance would do it: a queue's length.
-
-    After n blocks that came or went by chance their number is off by the root of n. `blocks` live, `allocated` are cumulative;
-    what grows by larger blocks (realloc) is not judged. UNDECIDED, GROWING (less surely), or None where it is no chance.
-    """
-    window = window_of(times)
-    more = blocks[window][-1] - blocks[window][0]
-    moved = 2 * (allocated[window][-1] - allocated[window][0]) - more
-    steps = np.diff(row[window])
-    by_count = more * row[window][-1] / max(blocks[window][-1], 1.0) >= steps.sum() / 2
-    if moved <= 0 or not by_count or steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps)):
-        return None
-    deviations = more / np.sqrt(moved)
-    if deviations >= 1.5 * _CHANCE:
-        return None
-    return Shape.UNDECIDED if deviations < _CHANCE else Shape.GROWING
 
 
 def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) -> dict[int, Trend]:
@@ -146,6 +106,9 @@ def _judge_some(times: Floats, rows: Floats, window: Flags, numbers: list[int]) 
         lows = _Rows(*_binned(late_times, late_rows, bins, np.minimum), means.span)
         by_troughs = ~by_trend & lows.climb(late_rows, bins) & ~means.fell_at_end()
     plateau, still = _levels(times, rows)
+    if len(late_times) < _MANY_POINTS:
+        may_rise = means.may_rise()
+        trending, still, plateau = trending | may_rise, still | may_rise, plateau & ~may_rise
     slowing = means.slow_down()
     found: dict[int, Trend] = {}
     for row, number in enumerate(numbers):
@@ -193,6 +156,13 @@ class _Rows:
         )
         trending &= self._straight() & self._rises_more_than_once()
         return trending & self._even() & self._second_half() & self._goes_on() & ~self.slow_down(), trending
+
+    def may_rise(self) -> Flags:
+        """Of few points: it went up and was highest at the end, though two that are equal, or a pause, hide the trend."""
+        start, end = self.rows[:, 0], self.rows[:, -1]
+        late = end - self.rows[:, np.searchsorted(self.times, self.times[0] + _LATE * self.span)]
+        net = np.maximum(end - start, FLOOR)
+        return np.asarray((end - start >= FLOOR) & self._straight() & self._rises_more_than_once() & (late >= _LATE_RISE * net))
 
     def _straight(self) -> Flags:
         """Most of the way was upwards, in ten bins of time."""

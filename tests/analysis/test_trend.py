@@ -3,8 +3,9 @@ import warnings
 import numpy as np
 import pytest
 
+from runner.analysis.chance import may_be_chance, may_be_teeth
 from runner.analysis.judgement import Shape
-from runner.analysis.trend import judge, may_be_chance, may_be_teeth, spread
+from runner.analysis.trend import judge, spread
 from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
 
 SERIES = 100
@@ -210,3 +211,24 @@ def test_a_busy_machine_that_slows_a_leak_down_once_does_not_hide_it():
     times = np.linspace(0, 30, 60)
     row = 50_000 * np.where(times < 20, times, 20 + 0.7 * (times - 20))
     assert judge(times, row[None, :])[0].shape is Shape.GROWING
+
+
+@pytest.mark.parametrize("count", [8, 9, 10, 12])
+@pytest.mark.parametrize("name", ["linear", "poisson", "from_midrun"])
+def test_a_leak_is_not_passed_over_for_want_of_snapshots(name, count):
+    found = shapes(LEAKS[name], count, seed=7 * count)
+    assert found.count(Shape.GROWING) + found.count(Shape.UNDECIDED) >= 0.98 * SERIES
+
+
+def test_of_few_snapshots_one_that_is_too_low_does_not_hide_a_rise():
+    """Samples are estimates."""
+    row = np.array([0, 60, 120, 180, 240, 230, 300, 360.0]) * 1000
+    once = np.array([100, 100, 100, 100, 100, 160, 160, 160.0]) * 1000
+    found = judge(np.arange(8.0), np.array([row, once]))
+    assert [found[0].shape, found[1].shape] == [Shape.UNDECIDED, Shape.PLATEAU]
+
+
+def test_snapshots_that_come_in_pairs_count_once_each():
+    """Of dumps that were late, the next may follow at once: nine of them are five moments, three of which are late in the run."""
+    assert spread(np.arange(9.0), 8)
+    assert not spread(np.array([0, 0.05, 2, 2.05, 4, 4.05, 6, 6.05, 8]), 8)

@@ -1,0 +1,50 @@
+"""Rises that may be none: those of a saw-tooth, or of what comes and goes by chance. Needs numpy."""
+
+import numpy as np
+
+from runner.analysis.judgement import Shape
+from runner.analysis.trend import Floats, apart_of, window_of
+
+_WHOLE_TOOTH = 0.8  # of the rise
+_ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
+_SOON_ALIASED = 7  # so few may well
+_EVEN = 0.1  # of the usual distance: what the distances of snapshots on a timer differ by
+_CHANCE = 2.5  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
+_STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
+
+
+def may_be_teeth(times: Floats, row: Floats, allocated: Floats | None) -> Shape | None:
+    """What a rise is where it may be that of a saw-tooth, of which one snapshot after another met a higher place.
+
+    Then as much as it rose was freed between any two snapshots. `allocated` is cumulative. UNDECIDED for few snapshots,
+    GROWING (less surely) for some; None for many, which hardly meet teeth so, and where too little was freed. Where frees
+    are not counted (None), it is less sure if the snapshots are even in time: a tooth's step has to fit to each of them.
+    """
+    window = window_of(times) & apart_of(times)
+    if allocated is None:
+        gaps = np.diff(times[window])
+        return Shape.GROWING if window.sum() <= _ALIASED and gaps.std() <= _EVEN * gaps.mean() else None
+    rises = np.diff(row[window])
+    freed = np.diff(allocated[window]) - rises
+    if window.sum() > _ALIASED or (freed < _WHOLE_TOOTH * (row[window].max() - row[window].min())).any():
+        return None
+    return Shape.UNDECIDED if window.sum() <= _SOON_ALIASED else Shape.GROWING
+
+
+def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats) -> Shape | None:
+    """What a rise is where blocks come and go, and so few more came than went that chance would do it: a queue's length.
+
+    After n blocks that came or went by chance their number is off by the root of n. `blocks` live, `allocated` are cumulative;
+    what grows by larger blocks (realloc) is not judged. UNDECIDED, GROWING (less surely), or None where it is no chance.
+    """
+    window = window_of(times)
+    more = blocks[window][-1] - blocks[window][0]
+    moved = 2 * (allocated[window][-1] - allocated[window][0]) - more
+    steps = np.diff(row[window])
+    by_count = more * row[window][-1] / max(blocks[window][-1], 1.0) >= steps.sum() / 2
+    if moved <= 0 or not by_count or steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps)):
+        return None
+    deviations = more / np.sqrt(moved)
+    if deviations >= 1.5 * _CHANCE:
+        return None
+    return Shape.UNDECIDED if deviations < _CHANCE else Shape.GROWING
