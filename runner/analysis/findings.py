@@ -8,6 +8,7 @@ from typing import NamedTuple
 from runner.analysis.judgement import Growing, Growth
 from runner.analysis.losses import Lost
 from runner.analysis.sites import Site, shown_stack
+from runner.analysis.ties import heads_first
 from runner.analysis.wording import count_text, place_text, size_text
 from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
 
@@ -107,7 +108,10 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
-    """By cost, suspects last; what is not sure under what is, a lost block or two that do not grow under everything that does."""
+    """By cost, suspects last; what is not sure under what is, a lost block or two that do not grow under everything that does.
+
+    Of a tie, the object before what it is extended by.
+    """
     something_grows = any(each.grows for each in weighed)
 
     def cost(each: Weighed) -> tuple[bool, bool, bool, int]:
@@ -115,7 +119,7 @@ def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
         few = finding.kind is FindingKind.LOST and not each.grows and (finding.blocks or 0) <= _FEW_BLOCKS
         return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, few and something_grows, -each.weight
 
-    return [each.finding for each in sorted(weighed, key=cost)]
+    return heads_first([each.finding for each in sorted(weighed, key=cost)])
 
 
 def share_of(part: int, whole: int) -> float:
