@@ -171,7 +171,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, ModuleType]]:
 
 def _unknown(path: Path, head: bytes, flaw: str) -> LeakrunError:
     known = ", ".join(module.FORMAT for module in readers())
-    if flaw and not head:
+    if flaw:
         return LeakrunError(ErrorKind.USAGE, f"{path}: {flaw}", "name a file that is whole")
     if not head:
         return LeakrunError(

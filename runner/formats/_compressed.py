@@ -13,12 +13,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # collections.abc has it from Python 3.12 on
 
-_Opened = tuple[BinaryIO, tuple[type[Exception], ...]]  # a stream, and what it raises where it is damaged
+
+class _Stream(Protocol):
+    """As much of a stream as is needed. Where one is cut read1() still gives what came before: read() would lose it."""
+
+    def read1(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+_Opened = tuple[_Stream, tuple[type[Exception], ...]]  # a stream, and what it raises where it is damaged
 
 
 def opened(file: BinaryIO) -> BinaryIO:
@@ -71,7 +80,7 @@ class _Decompressed(io.RawIOBase):
         """As RawIOBase promises."""
         room = memoryview(buffer)
         try:
-            data = self._stream.read(len(room))
+            data = self._stream.read1(len(room))
         except EOFError:
             self.flaw = "it was compressed, and is cut: what came behind is missing"
             data = b""
@@ -108,7 +117,7 @@ class _Decompressed(io.RawIOBase):
             count -= passed
 
 
-class _Utf8(io.RawIOBase):
+class _Utf8:
     """A text of another encoding as UTF-8. Of its places only the start can be gone back to."""
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
@@ -120,17 +129,17 @@ class _Utf8(io.RawIOBase):
         self._rest = b""
         self._at = 0
 
-    def read(self, size: int = -1, /) -> bytes:
-        """As RawIOBase promises."""
+    def read1(self, size: int = -1, /) -> bytes:
+        """At most so many bytes; none at the end."""
         while not self._rest and (chunk := self._file.read(_CHUNK)):
             self._rest = self._decoder.decode(chunk).encode("utf-8", "backslashreplace")
         data, self._rest = self._rest[:size], self._rest[size:]
         self._at += len(data)
         return data
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+    def seek(self, offset: int, /) -> int:
         """To the start."""
-        if offset or whence != io.SEEK_SET:
+        if offset:
             raise io.UnsupportedOperation("only to the start")
         self._file.seek(0)
         self._start()
@@ -142,23 +151,23 @@ class _Utf8(io.RawIOBase):
 
 
 def _utf16(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, _Utf8(file, "utf-16")), ()
+    return _Utf8(file, "utf-16"), ()
 
 
 def _utf8(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, _Utf8(file, "utf-8-sig")), ()  # without the mark at its start
+    return _Utf8(file, "utf-8-sig"), ()  # without the mark at its start
 
 
 def _gzip(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)), (gzip.BadGzipFile, zlib.error)
+    return gzip.GzipFile(fileobj=file), (gzip.BadGzipFile, zlib.error)
 
 
 def _bzip2(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, bz2.BZ2File(file)), (OSError, ValueError)
+    return bz2.BZ2File(file), (OSError, ValueError)
 
 
 def _xz(file: BinaryIO) -> _Opened:
-    return cast(BinaryIO, lzma.LZMAFile(file)), (lzma.LZMAError,)
+    return lzma.LZMAFile(file), (lzma.LZMAError,)
 
 
 def _zstd(file: BinaryIO) -> _Opened:
@@ -166,7 +175,7 @@ def _zstd(file: BinaryIO) -> _Opened:
         from compression import zstd
     else:
         from backports import zstd
-    return cast(BinaryIO, zstd.ZstdFile(file)), (zstd.ZstdError,)
+    return zstd.ZstdFile(file), (zstd.ZstdError,)
 
 
 _COMPRESSED = {b"\x1f\x8b": _gzip, b"\x28\xb5\x2f\xfd": _zstd, b"BZh": _bzip2, b"\xfd7zXZ\0": _xz}

@@ -12,6 +12,7 @@ from itertools import compress
 from pathlib import Path
 
 from runner.formats._compressed import flaw_of, opened_at
+from runner.formats._in_order import in_order
 from runner.mappings import MappingIndex, parse_maps
 from runner.model import Column, Frame, Mapping, Metric, Recording, Snapshot, StackTable, TimeUnit
 
@@ -84,15 +85,12 @@ def read_dumps(files: Iterable[tuple[Path, float | None]], series_of: "Callable[
 
     Then only the order counts, which is the one given. A dump that can't be read is a flaw of the recording.
     """
-    files = list(files)
-    known = [time for _, time in files if time is not None]
-    timed = len(known) == len(files)
-    series = series_of(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
-    ordered = sorted(zip(known, (path for path, _ in files), strict=True)) if timed else enumerate(path for path, _ in files)
-    for time, path in ordered:
+    unit, found = in_order(files)
+    series = series_of(unit)
+    for time, path in found:
         try:
             with opened_at(path) as stream:
-                series.add(stream.read(), path.name, float(time))
+                series.add(stream.read(), path.name, time)
                 flaw = flaw_of(stream)
             series.recording.flaws += [f"{path.name}: {flaw}"] if flaw else []
         except OSError as error:

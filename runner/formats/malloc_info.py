@@ -19,6 +19,7 @@ from typing import BinaryIO
 from xml.etree import ElementTree
 
 from runner.formats._compressed import opened_at
+from runner.formats._in_order import in_order
 from runner.model import Column, Frame, Metric, Recording, Remark, Snapshot, TimeUnit
 
 FORMAT = "glibc's malloc_info() XML"
@@ -71,12 +72,11 @@ def read(stream: BinaryIO, name: str) -> Recording:
 
 def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     """Files of one process in the order of time; times in seconds since the start, None where they are not known."""
-    found = list(files)
-    timed = all(time is not None for _, time in found)
-    series = _Series(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
-    for number, (path, time) in enumerate(found):
+    unit, found = in_order(files)
+    series = _Series(unit)
+    for time, path in found:
         with opened_at(path) as stream:
-            series.add(stream, path.name, float(number) if time is None or not timed else time)
+            series.add(stream, path.name, time)
     return series.finish()
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from runner.errors import ErrorKind, LeakrunError
-from runner.formats._compressed import opened_at
+from runner.formats._compressed import flaw_of, opened_at
+from runner.formats._in_order import in_order
 from runner.model import Column, Frame, Loss, LossKind, Mapping, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "a pprof heap profile (profile.proto)"
@@ -78,12 +79,13 @@ def read(stream: BinaryIO, name: str) -> Recording:
 
 def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     """Profiles of one process in the order of time; times in seconds since the start, None where they are not known."""
-    found = list(files)
-    timed = all(time is not None for _, time in found)
-    series = _Series(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
-    for number, (path, time) in enumerate(found):
+    unit, found = in_order(files)
+    series = _Series(unit)
+    for time, path in found:
         with opened_at(path) as stream:
-            series.add(stream.read(), path.name, float(number) if time is None or not timed else time)
+            series.add(stream.read(), path.name, time)
+            if flaw := flaw_of(stream):
+                series.flaw(f"{path.name}: {flaw}")
     return series.finish()
 
 
@@ -198,7 +200,7 @@ class _Series:
             message = f"{name}: a pprof profile of {kinds[:100]}, which is not memory"
             raise LeakrunError(ErrorKind.USAGE, message, "name a heap profile, as /debug/pprof/heap gives it")
         if not profile.whole:
-            self._flaw(f"{name} is cut or damaged: what came behind is missing")
+            self.flaw(f"{name} is cut or damaged: what came behind is missing")
         known = self.recording.mappings
         known += [each for each in filter(None, map(profile.mapped, profile.mappings)) if each not in known]
         self.recording.command = [each.path for each in known[:1] if each.end > each.start and ".so" not in each.path]
@@ -226,7 +228,7 @@ class _Series:
             for metric, value in found.items():
                 amounts[metric][stack_id] = min(amounts[metric][stack_id] + max(value, 0), _LARGEST)
         if less:
-            self._flaw(f"{snapshot.label} is a difference of two profiles: what became less is left out")
+            self.flaw(f"{snapshot.label} is a difference of two profiles: what became less is left out")
         snapshot.columns = {metric: Column(column.keys(), column.values()) for metric, column in amounts.items()}
         snapshot.totals = {metric: min(sum(column.amounts), _LARGEST) for metric, column in snapshot.columns.items()}
         if not self.recording.losses:
@@ -241,7 +243,8 @@ class _Series:
                 snapshot.time = (nanoseconds - taken[0]) / _NANOSECONDS
         return recording
 
-    def _flaw(self, text: str) -> None:
+    def flaw(self, text: str) -> None:
+        """Something is missing."""
         self.recording.complete = False
         self.recording.flaws.append(text)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.formats._compressed import opened_at
+from runner.formats._in_order import in_order
 from runner.model import Column, FindingKind, Frame, Metric, Recording, Snapshot, TimeUnit
 
 FORMAT = "a saved /proc/PID/smaps"
@@ -90,13 +91,12 @@ def read(stream: BinaryIO, name: str) -> Recording:
 
 def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     """Files of one process in the order of time; times in seconds since the start, None where they are not known."""
-    found = list(files)
-    timed = all(time is not None for _, time in found)
-    recording = _recording(TimeUnit.SECONDS if timed else TimeUnit.SNAPSHOTS)
+    unit, found = in_order(files)
+    recording = _recording(unit)
     owners: dict[int, str] = {}
-    for number, (path, time) in enumerate(found):
+    for time, path in found:
         with opened_at(path) as stream:
-            _add(recording, stream, path.name, float(number) if time is None or not timed else time, owners)
+            _add(recording, stream, path.name, time, owners)
     return recording
 
 

@@ -179,6 +179,13 @@ def test_a_compressed_file_with_nothing_left_says_why(compress: Callable[[bytes]
         read_file(tmp_path / "log")
 
 
+@pytest.mark.parametrize("compress", [lzma.compress, gzip.compress])
+def test_what_came_before_a_cut_is_read(compress: Callable[[bytes], bytes], memcheck_log: bytes, tmp_path: Path) -> None:
+    (recording,) = saved(tmp_path / "log", compress(memcheck_log)[:-8])
+    assert sites([recording]) == [("memcheck", *LOST)]
+    assert not recording.complete and "compressed, and is cut" in recording.flaws[0]
+
+
 @pytest.mark.parametrize(("compress", "suffix"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")])
 def test_compressed_dumps_are_a_series_as_they_were(compress: Callable[[bytes], bytes], suffix: str, tmp_path: Path) -> None:
     maps = b"\nMAPPED_LIBRARIES:\n00400000-00500000 r-xp 00001000 08:01 77   /opt/app\n"

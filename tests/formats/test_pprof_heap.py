@@ -114,6 +114,10 @@ def test_profiles_of_one_process_are_a_series_by_when_they_were_written(tmp_path
         (tmp_path / f"heap.{number}.pb.gz").write_bytes(gzip.compress(exported(sheet)))
     (series,) = read_files([tmp_path / f"heap.{number}.pb.gz" for number in (10, 1, 2)])
     assert series.time_unit is TimeUnit.SECONDS and [each.time for each in series.snapshots] == [0, 1, 9]
+    whole = (tmp_path / "heap.2.pb.gz").read_bytes()
+    (tmp_path / "heap.2.pb.gz").write_bytes(whole[:-8])  # all but gzip's own sum
+    (cut,) = read_files(sorted(tmp_path.iterdir()))
+    assert not cut.complete and any("heap.2.pb.gz: it was compressed" in flaw for flaw in cut.flaws), cut.flaws
 
 
 def message(*fields: tuple[int, int | bytes]) -> bytes:
