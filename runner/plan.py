@@ -192,10 +192,16 @@ class Sidecar(NamedTuple):
 
 
 class StopPlan(NamedTuple):
-    """How the target is ended: the signal, and how long it may take to write once its output no longer grows."""
+    """How the target is ended: the signal, and how long it may take to write once its output no longer grows.
+
+    kill_after  seconds after which it is killed that has ended neither on the signal nor on SIGINT; None: never unasked
+    streams     the tool writes while the program works, too: that its output grows is no sign of a last write
+    """
 
     signum: int = 15
     grace: float = 30.0
+    kill_after: float | None = None
+    streams: bool = False
 
 
 class LaunchPlan(NamedTuple):

@@ -97,7 +97,7 @@ class Heaptrack(Backend):
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            stop=profile.stop_plan(),
+            stop=profile.stop_plan(streams=True),
             outputs=("heaptrack.*.raw",),
             loaded=PRELOAD,
         )
@@ -124,7 +124,7 @@ def _attaching(target: Target, tool: ToolStatus, profile: Profile, out: Path) ->
     argv = (sys.executable, str(ATTACH), "{pid}", str(library), f"{out}/heaptrack.{{pid}}.0.raw", *_gdb.COMMAND)
     return LaunchPlan(
         argv=(),
-        stop=profile.stop_plan(),
+        stop=profile.stop_plan(streams=True),
         outputs=("heaptrack.*.raw",),
         pid=target.pid,
         sidecar=Sidecar(name="heaptrack", argv=argv, stdout="heaptrack.{pid}.log", ready=b"recording", timeout=LONGEST_ATTACH),

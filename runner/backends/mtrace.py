@@ -66,7 +66,7 @@ class Mtrace(Backend):
             argv=target.argv,
             env=env,
             cwd=target.cwd,
-            stop=profile.stop_plan(),
+            stop=profile.stop_plan(streams=True),
             outputs=("mtrace.*.log",),
             loaded=tool.path.name if tool.path else None,
         )

@@ -106,12 +106,16 @@ class Snapshots:
 
 @dataclass(kw_only=True)
 class Stop:
-    """How the program is ended: the signal's number, and the seconds it then has to write what it must."""
+    """How the program is ended: the signal's number, and the seconds it then has to write what it must.
+
+    kill_after  seconds until it is killed where it has ended neither on the signal nor on SIGINT; None: only where somebody asks
+    """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     signal: StopSignal = 15
     grace: Duration = 30.0
+    kill_after: Duration | None = None
 
 
 @dataclass(kw_only=True)
@@ -139,9 +143,9 @@ class Profile:
     wrappers: tuple[Word, ...] = ()
     redact: tuple[Pattern, ...] = ()
 
-    def stop_plan(self) -> StopPlan:
-        """`stop` as the supervisor takes it."""
-        return StopPlan(self.stop.signal, self.stop.grace)
+    def stop_plan(self, *, streams: bool = False) -> StopPlan:
+        """`stop` as the supervisor takes it. `streams`: the tool writes all the time, not only at snapshots and at the end."""
+        return StopPlan(self.stop.signal, self.stop.grace, self.stop.kill_after, streams)
 
     def timed(self, trigger: Trigger) -> Trigger:
         """The trigger at the moments that `snapshots` says."""

@@ -49,7 +49,12 @@ class Ending:
     @property
     def due(self) -> float:
         """When tick() may have something to do."""
-        return self._sequence.due(self._output.grown_at)
+        return self._sequence.due(self._written_at)
+
+    @property
+    def _written_at(self) -> float:
+        """When the output last grew, where that says that the tool is at its last write."""
+        return float("-inf") if self._plan.streams else self._output.grown_at
 
     def all_killed(self) -> bool:
         """Whatever is left was killed, and does not go (it hangs in the kernel)."""
@@ -59,7 +64,7 @@ class Ending:
     def ask(self, by: str, now: float, *, delivered: bool = False) -> None:
         """Someone asks for the end. `delivered`: the program has had the signal already."""
         self._output.look_for_growth(now)
-        self._do(self._sequence.ask(now, by, delivered=delivered, grown_at=self._output.grown_at), now)
+        self._do(self._sequence.ask(now, by, delivered=delivered, grown_at=self._written_at), now)
 
     def main_ended(self, now: float) -> None:
         """The main process is gone."""
@@ -77,7 +82,7 @@ class Ending:
         if self._family.main is None and not self.begun:
             self._end_idle_rest(now)
         busy, main_alive = self._snapshots.busy, self._family.main is not None
-        self._do(self._sequence.tick(now, snapping=busy, grown_at=self._output.grown_at, main_alive=main_alive), now)
+        self._do(self._sequence.tick(now, snapping=busy, grown_at=self._written_at, main_alive=main_alive), now)
 
     def _end_idle_rest(self, now: float) -> None:
         """What outlives the main process goes on while it works; one in a session of its own (a daemon) as long as it likes.
@@ -89,7 +94,7 @@ class Ending:
         daemon = any(member.session != os.getsid(0) for member in living)
         if activity != self._activity or daemon:
             self._activity, self._active_at = activity, now
-        if living and now - max(self._active_at, self._output.grown_at) >= self._plan.grace:
+        if living and now - max(self._active_at, self._written_at) >= self._plan.grace:
             self._note(None, f"{_counted(living)} outlived the program and did nothing for {self._plan.grace:g} s: ended now")
             self._do(self._sequence.end_rest(now), now)
 
@@ -103,19 +108,28 @@ class Ending:
                 if self._lets_go:
                     self.released = True
                     return
-                self._signal(self._plan.signum)
+                self._signal(self._plan.signum, now)
             elif deed is Deed.INTERRUPT:
-                self._signal(signal.SIGINT)
+                self._signal(signal.SIGINT, now)
             elif deed is Deed.TELL:
-                asked = " and ".join(dict.fromkeys(map(signals.name_of, (self._plan.signum, signal.SIGINT))))
-                self._note(None, f"the program does not end on {asked}: waiting; ask once more to kill it")
+                self._tell_that_it_stays()
             elif deed is Deed.SPARE:
                 self._note(None, "not killed yet: it may still be writing; ask again in some seconds")
             elif deed is Deed.KILL:
                 self.kill_what_is_left()
 
-    def _signal(self, signum: int) -> None:
+    def _tell_that_it_stays(self) -> None:
+        asked = " and ".join(dict.fromkeys(map(signals.name_of, (self._plan.signum, signal.SIGINT))))
+        limit = self._plan.kill_after
+        then = "waiting; ask once more to kill it" if limit is None else f"it is killed in {limit:g} s, or when it is asked for"
+        self._note(None, f"the program does not end on {asked}: {then}")
+
+    def _signal(self, signum: int, now: float) -> None:
         main = self._family.main
+        if main is not None and proc.ignores(main.pid, signum):
+            self._note(main.pid, f"the program ignores {signals.name_of(signum)}")
+            self._do(self._sequence.refused(now), now)
+            return
         for member in [main] if main is not None else self._family.alive():
             self.send(member, signum)
 

@@ -119,9 +119,19 @@ def mapped_paths(maps_text: bytes) -> list[bytes]:
 
 
 def catches(pid: int, signum: int) -> bool:
-    """The process has a handler for the signal: SigCgt of /proc/PID/status."""
+    """The process has a handler for the signal."""
+    return _in_mask(pid, b"SigCgt:", signum)
+
+
+def ignores(pid: int, signum: int) -> bool:
+    """The process ignores the signal."""
+    return _in_mask(pid, b"SigIgn:", signum)
+
+
+def _in_mask(pid: int, mask: bytes, signum: int) -> bool:
+    """The signal's bit in one of the masks of /proc/PID/status (proc(5))."""
     for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
-        if line.startswith(b"SigCgt:"):
+        if line.startswith(mask):
             return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
     return False
 

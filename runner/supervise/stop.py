@@ -1,8 +1,9 @@
 """How a run is ended: a pure state machine. It decides; the session does.
 
 The ladder: the last snapshots, the plan's signal, SIGINT, and then waiting. Each rung is given the plan's grace, which
-begins anew whenever output has grown; the last snapshots too have no longer. The main process is killed only when the user
-insists and nothing is being written; what outlives it is killed when the ladder is used up.
+begins anew whenever output has grown; the last snapshots too have no longer. A rung whose signal the program ignores is no
+rung. The main process is killed only when the user insists and nothing is being written, or where the plan says after how
+long, and then once more after the last snapshots; what outlives it is killed when the ladder is used up.
 """
 
 from enum import Enum, IntEnum
@@ -20,7 +21,11 @@ class Rung(IntEnum):
     SIGNAL = 4
     INTERRUPT = 5
     WAITING = 6
-    KILLED = 7
+    LAST = 7  # it is to be killed: the snapshots that can still be had
+    KILLED = 8
+
+
+_AFTER_SNAPSHOTS = {Rung.SNAPSHOT: Rung.SIGNAL, Rung.LAST: Rung.KILLED}
 
 
 class Deed(Enum):
@@ -45,7 +50,7 @@ class StopSequence:
     def __init__(self, plan: StopPlan) -> None:
         self.by: str | None = None
         self.rung = Rung.RUNNING
-        self._grace = plan.grace
+        self._grace, self._kill_after = plan.grace, plan.kill_after
         self._since = 0.0
         self._asked = 0
         self._asked_at = float("-inf")
@@ -83,22 +88,28 @@ class StopSequence:
         """Time has passed. `snapping`: the last snapshots are not all done; `grown_at`: when output last grew."""
         if self.rung == Rung.RUNNING or self.rung == Rung.KILLED:
             return []
-        if self.rung == Rung.SNAPSHOT:
-            return [] if snapping and now < self.due(grown_at) else self._climb(now, Rung.SIGNAL)
+        if self.rung in (Rung.SNAPSHOT, Rung.LAST):
+            return [] if snapping and now < self.due(grown_at) else self._climb(now, _AFTER_SNAPSHOTS[self.rung])
         if now < self.due(grown_at):
             return []
         if self.rung == Rung.INTERRUPT and not main_alive:
             return self._climb(now, Rung.KILLED)
         return self._climb(now, Rung(self.rung + 1))
 
+    def refused(self, now: float) -> list[Deed]:
+        """The program ignores the signal of this rung: it would wait for nothing."""
+        return self._climb(now, Rung(self.rung + 1))
+
     def due(self, grown_at: float) -> float:
         """When tick() may have something to say, on the caller's clock."""
         if self.rung in (Rung.RUNNING, Rung.KILLED):
             return float("inf")
+        return max(self._since, grown_at) + self._patience()
+
+    def _patience(self) -> float:
         if self.rung == Rung.WAITING:
-            return float("inf")  # the program's own time, or the user's
-        patience = min(_REST, self._grace) if self.rung == Rung.REST else self._grace
-        return max(self._since, grown_at) + patience
+            return float("inf") if self._kill_after is None else self._kill_after  # the program's own time, or the user's
+        return min(_REST, self._grace) if self.rung == Rung.REST else self._grace
 
     def _climb(self, now: float, rung: Rung) -> list[Deed]:
         self.rung, self._since = rung, now
@@ -107,5 +118,6 @@ class StopSequence:
             Rung.SIGNAL: [Deed.SIGNAL],
             Rung.INTERRUPT: [Deed.INTERRUPT],
             Rung.WAITING: [Deed.TELL],
+            Rung.LAST: [Deed.SNAPSHOT],
             Rung.KILLED: [Deed.KILL],
         }.get(rung, [])

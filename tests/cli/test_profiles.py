@@ -77,7 +77,7 @@ def test_one_is_shown_as_json_for_a_program_with_its_own_options(capsys: pytest.
     assert document["schema"] == "leakrun.profile/1"
     assert document["command"][-3:] == [program, "--version", "a b"]
     assert document["profile"]["options"]["leak_check"] == "full"
-    assert document["profile"]["stop"] == {"signal": "TERM", "grace": "30s"}
+    assert document["profile"]["stop"] == {"signal": "TERM", "grace": "30s", "kill_after": None}
 
 
 @pytest.mark.parametrize("name", shipped_names())

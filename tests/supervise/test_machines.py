@@ -38,6 +38,24 @@ def test_the_ladder_of_a_stop_by_the_terminal() -> None:
     assert history(stop, 3, snapping=2.5) == [(2.0, Deed.SNAPSHOT), (2.5, Deed.SIGNAL)]
 
 
+def test_a_rung_whose_signal_is_ignored_is_left_at_once() -> None:
+    stop = StopSequence(StopPlan(grace=2))
+    stop.ask(0, "for", delivered=False, grown_at=NEVER)
+    assert history(stop, 0) == [(0.0, Deed.SIGNAL)]
+    assert stop.refused(0) == [Deed.INTERRUPT]
+    assert history(stop, 20) == [(2.0, Deed.TELL)]
+
+
+def test_where_the_plan_says_so_it_is_killed_after_last_snapshots() -> None:
+    stop = StopSequence(StopPlan(grace=2, kill_after=5))
+    stop.ask(0, "for", delivered=False, grown_at=NEVER)
+    ladder = [(0.0, Deed.SIGNAL), (2.0, Deed.INTERRUPT), (4.0, Deed.TELL)]
+    assert history(stop, 30) == [*ladder, (9.0, Deed.SNAPSHOT), (9.1, Deed.KILL)]
+    stop = StopSequence(StopPlan(grace=2, kill_after=5))
+    stop.ask(0, "for", delivered=False, grown_at=NEVER)
+    assert history(stop, 30, grown=6)[2:] == [(10.0, Deed.TELL), (15.0, Deed.SNAPSHOT), (15.1, Deed.KILL)]
+
+
 def test_growing_output_begins_the_grace_anew() -> None:
     stop = StopSequence(StopPlan(grace=2))
     stop.ask(0, "for", delivered=False, grown_at=NEVER)

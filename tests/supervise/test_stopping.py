@@ -46,6 +46,25 @@ def test_a_program_that_ignores_term_is_interrupted(run: Any, subject: Path, tex
     assert texts(outcome, EventKind.SIGNAL)[1:] == ["sent SIGTERM", "sent SIGINT"]
 
 
+def test_a_signal_that_the_program_ignores_is_not_waited_for(run: Any, texts: Any) -> None:
+    ignoring = ("sh", "-c", "trap '' TERM; echo up; exec sleep 1000")
+    run.start(LaunchPlan(ignoring, stop=StopPlan(grace=FOREVER))).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert outcome.signum == signal.SIGINT
+    assert "the program ignores SIGTERM" in texts(outcome, EventKind.NOTE)
+
+
+def test_a_program_that_ignores_all_is_killed_where_the_plan_says_so(run: Any, subject: Path) -> None:
+    words = (os.fspath(subject), f"raw={run.raw}", "term=ignore", "int=ignore")
+    run.start(LaunchPlan(words, stop=StopPlan(grace=0.1, kill_after=0.2), triggers=(LAST,))).wait_for_line("up")
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGKILL, "terminate")
+    kinds = [event.kind for event in outcome.timeline if event.kind in (EventKind.SNAPSHOT, EventKind.SIGNAL)]
+    assert kinds.count(EventKind.SNAPSHOT) == 2 and kinds[-2:] == [EventKind.SNAPSHOT, EventKind.SIGNAL]
+
+
 def test_a_program_that_ignores_all_is_killed_only_when_asked_again(run: Any, subject: Path, texts: Any) -> None:
     run.start(plan(subject, run, "term=ignore", "int=ignore", grace=0.1)).wait_for_line("up")
     run.send(signal.SIGTERM)
