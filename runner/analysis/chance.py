@@ -1,15 +1,18 @@
-"""Rises that may be none: those of a saw-tooth, or of what comes and goes by chance. Needs numpy."""
+"""Rises that may be none: of a saw-tooth, of what comes and goes by chance, of blocks that larger ones replace. Needs numpy."""
 
 import numpy as np
 
 from runner.analysis.judgement import Shape
-from runner.analysis.trend import Floats, apart_of, window_of
+from runner.analysis.trend import Flags, Floats, apart_of, window_of
 
 _WHOLE_TOOTH = 0.8  # of the rise
 _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
 _SOON_ALIASED = 7  # so few may well
 _EVEN = 0.1  # of the usual distance: what the distances of snapshots on a timer differ by
 _CHANCE = 2.5  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
+_REPLACED = 1.0  # times in the window that as many blocks came as there are: then hardly an old one is left
+_LARGER = 1.1  # the mean block at the end, in units of that at the start: so much may be in their contents
+_MANY_BLOCKS = 100  # fewer have no mean to speak of: one that is filled by realloc is a leak
 _STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
 
 
@@ -41,10 +44,29 @@ def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats)
     more = blocks[window][-1] - blocks[window][0]
     moved = 2 * (allocated[window][-1] - allocated[window][0]) - more
     steps = np.diff(row[window])
-    by_count = more * row[window][-1] / max(blocks[window][-1], 1.0) >= steps.sum() / 2
-    if moved <= 0 or not by_count or steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps)):
+    even = steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps))
+    if moved <= 0 or not _by_count(row, blocks, window) or even:
         return None
     deviations = more / np.sqrt(moved)
     if deviations >= 1.5 * _CHANCE:
         return None
     return Shape.UNDECIDED if deviations < _CHANCE else Shape.GROWING
+
+
+def may_be_replaced(times: Floats, row: Floats, blocks: Floats, allocated: Floats) -> Shape | None:
+    """UNDECIDED where the blocks are no more than before, others by now, and a little larger: a full cache whose keys get longer.
+
+    `blocks` live, `allocated` are cumulative. None where more blocks make the rise, they stay, are few, or get much larger.
+    """
+    window = window_of(times)
+    live, came = blocks[window], allocated[window][-1] - allocated[window][0]
+    if live.min() < _MANY_BLOCKS or came < _REPLACED * live.max() or _by_count(row, blocks, window):
+        return None
+    mean = row[window] / live
+    return Shape.UNDECIDED if mean[-1] < _LARGER * mean[0] else None
+
+
+def _by_count(row: Floats, blocks: Floats, window: Flags) -> bool:
+    """Half of the rise or more is that of blocks, not of their size."""
+    size, live = row[window], blocks[window]
+    return bool((live[-1] - live[0]) * size[-1] / max(live[-1], 1.0) >= (size[-1] - size[0]) / 2)

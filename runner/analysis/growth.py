@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from runner.analysis.blame import Blamer, Turnover, blame
-from runner.analysis.chance import may_be_chance, may_be_teeth
+from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
@@ -144,7 +144,8 @@ class _Judge:
         for number in growing:
             shape = may_be_teeth(times, rows[number], None if allocated is None else allocated[number])
             if blocks is not None and made is not None and shape is not Shape.UNDECIDED:
-                shape = may_be_chance(times, rows[number], blocks[number], made[number]) or shape
+                counted = (times, rows[number], blocks[number], made[number])
+                shape = may_be_replaced(*counted) or may_be_chance(*counted) or shape
             if shape is not None:
                 trends[number] = replace(trends[number], shape=shape, confidence=trends[number].confidence - _DOUBTFUL)
         return trends

@@ -21,9 +21,8 @@ def heads_first(findings: Sequence[Finding]) -> list[Finding]:
         while place and _extends(found[place - 1], finding):
             found[place - 1] = _told(found[place - 1], finding)
             place -= 1
-        if place and _extends(finding, found[place - 1]):
-            finding = _told(finding, found[place - 1])
-        found.insert(place, finding)
+        extension = place and _extends(finding, found[place - 1])
+        found.insert(place, _told(finding, found[place - 1]) if extension else finding)
     return found
 
 

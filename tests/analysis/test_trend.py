@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from runner.analysis.chance import may_be_chance, may_be_teeth
+from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth
 from runner.analysis.judgement import Shape
 from runner.analysis.trend import judge, spread
 from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
@@ -194,6 +194,31 @@ def test_a_queue_whose_length_wanders_is_told_from_one_that_grows():
 def test_a_steady_leak_is_no_chance_however_much_comes_and_goes_beside_it():
     times = np.arange(30.0)
     assert may_be_chance(times, 1000.0 * times, 10.0 * times, 100_000.0 * times) is None
+
+
+FULL = np.full(30, 2000.0)
+
+
+def test_a_full_cache_whose_keys_get_longer_may_level_off():
+    times, names = np.arange(30.0), 40 + 0.15 * np.arange(30.0)
+    assert judge(times, (FULL * names)[None, :])[0].shape is Shape.GROWING, "as the trend alone has it"
+    assert may_be_replaced(times, FULL * names, FULL, 500.0 * times) is Shape.UNDECIDED
+    assert may_be_replaced(times, FULL * names, FULL - times, 500.0 * times) is Shape.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("blocks", "size", "allocated"),
+    [
+        (FULL + 5 * np.arange(30.0), FULL / 50, 500.0),  # more blocks, of which each is as large as before
+        (FULL, 40 + 0.1 * np.arange(30.0), 5.0),  # most are those of before: they were made larger
+        (FULL, 40 + 1.0 * np.arange(30.0), 500.0),  # half as large again
+        (FULL / 1000, 40_000 + 100.0 * np.arange(30.0), 500.0),  # two buffers that realloc makes larger
+    ],
+    ids=["more", "kept", "much larger", "few"],
+)
+def test_what_is_no_replacement_grows(blocks, size, allocated):
+    times = np.arange(30.0)
+    assert may_be_replaced(times, blocks * size, blocks, allocated * times) is None
 
 
 def test_what_grows_by_larger_blocks_is_not_counted_in_blocks():
