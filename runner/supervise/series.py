@@ -50,7 +50,9 @@ class Series:
         return self.trigger.gate.at_home and os.geteuid() == 0 and now - self.member.found < _SETTLED
 
     def gate_is_open(self) -> bool:
-        """Whether a snapshot may begin now; `why_closed` says why not."""
+        """Whether a snapshot may begin now; `why_closed` says why not, of a process that has ended what it was before."""
+        if not proc.lives(self.member.pid, self.member.start_ticks):
+            return False
         self.why_closed = closed(self.trigger.gate, self.member, self.opened_in == self.member.executable != "")
         if not self.why_closed:
             self.opened_in = self.member.executable

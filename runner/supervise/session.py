@@ -175,9 +175,7 @@ class _Session:
         self.snapshots.claims.close(self.timeline.now())
         left = self.output.deliver_all(self.plan.litter)
         if left and self.output.final.is_dir():  # else it was moved, and they go after it
-            text = (
-                f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_NAMED])}"
-            )
+            text = f"{len(left)} files could not be moved to raw/ and stay in {self.output.raw}: {', '.join(left[:_MOST_NAMED])}"
             self.timeline.tell(EventKind.NOTE, None, text)
         self.sampler.close()
         self._tell_what_is_missing()

@@ -201,8 +201,9 @@ class Snapshots:
                 series.opened = True
                 self._begin(series, now)
             else:
-                self._note(series, f"no {'snapshot' if series.asked else 'last snapshot'}: {series.why_closed}")
-                series.settle(series.asked, reason=series.why_closed)
+                why = series.why_closed or "the process has ended"
+                self._note(series, f"no {'snapshot' if series.asked else 'last snapshot'}: {why}")
+                series.settle(series.asked, reason=why)
 
     def _crowded(self, series: Series) -> bool:
         """Without {pid} in the proof, two at once could not be told apart."""
