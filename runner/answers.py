@@ -12,7 +12,7 @@ from runner.analysis.witnesses import Witness
 from runner.manifest import Manifest, outcome_of
 from runner.model import Answer, Doubt, FindingKind, LossKind, Recording, Verdict
 from runner.quantities import utc_text
-from runner.reading import AS_IT_IS, Asked
+from runner.reading import AS_IT_IS, Query
 from runner.rundir import RunDirectory
 
 DUE = frozenset(FindingKind) - {FindingKind.SUSPECT}  # what a hunt asks about
@@ -20,7 +20,7 @@ SHORT = 1.5  # seconds
 LEAST_GROWTH = 4096  # bytes: less is not called growth anywhere
 
 
-def answer_of(what: Sequence[str], runs_dir: Path, asked: Asked = AS_IT_IS) -> Answer:
+def answer_of(what: Sequence[str], runs_dir: Path, query: Query = AS_IT_IS) -> Answer:
     """One answer for all that is named. Runs of one program, and files of different tools, are held against each other.
 
     Raises LeakrunError(USAGE).
@@ -32,20 +32,20 @@ def answer_of(what: Sequence[str], runs_dir: Path, asked: Asked = AS_IT_IS) -> A
     without_repeats(recordings)
     by_tool = _by_tool(recordings)
     if len(runs) + len(by_tool) == 1:
-        return conclude(runs[0], asked) if runs else reading.conclude_recordings(by_tool[0], files, asked)
-    witnesses = [witness for run in runs for witness in _witnesses(run, run.read_manifest(), asked)]
-    witnesses += [_of_files(reading.conclude_recordings(group, files, asked)) for group in by_tool]
+        return conclude(runs[0], query) if runs else reading.conclude_recordings(by_tool[0], files, query)
+    witnesses = [witness for run in runs for witness in _witnesses(run, run.read_manifest(), query)]
+    witnesses += [_of_files(reading.conclude_recordings(group, files, query)) for group in by_tool]
     together = agree(witnesses).answer
     together.run = _facts([witness.answer for witness in witnesses])
     return together
 
 
-def conclude(run: RunDirectory, asked: Asked = AS_IT_IS) -> Answer:
+def conclude(run: RunDirectory, query: Query = AS_IT_IS) -> Answer:
     """What a run says, or a hunt."""
     manifest = run.read_manifest()
     if not rundir.is_hunt(manifest):
-        return reading.conclude_run(run, asked)
-    return hunted(run, manifest, _witnesses(run, manifest, asked)).answer
+        return reading.conclude_run(run, query)
+    return hunted(run, manifest, _witnesses(run, manifest, query)).answer
 
 
 def _by_tool(recordings: Sequence[Recording]) -> list[list[Recording]]:
@@ -65,10 +65,10 @@ def witness_of(run: RunDirectory, answer: Answer) -> Witness:
     return Witness(chosen.name, backend.seen_with(chosen.options), answer, backend.sites)
 
 
-def _witnesses(run: RunDirectory, manifest: Manifest, asked: Asked) -> list[Witness]:
+def _witnesses(run: RunDirectory, manifest: Manifest, query: Query) -> list[Witness]:
     """A run as one voice; a hunt as one for each step."""
     runs = _heard(run, manifest) if rundir.is_hunt(manifest) else [run]
-    return [witness_of(each, reading.conclude_run(each, asked)) for each in runs]
+    return [witness_of(each, reading.conclude_run(each, query)) for each in runs]
 
 
 def _of_files(answer: Answer) -> Witness:

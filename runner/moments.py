@@ -122,7 +122,7 @@ def one(text: str, runs_dir: Path, search: Sequence[Path] = (), *, alone: bool =
 
 
 def _evidence(reference: Reference, runs_dir: Path, search: Sequence[Path]) -> Evidence:
-    found = reading.evidence_of([reference.what], runs_dir, reading.Asked(search=search))
+    found = reading.evidence_of([reference.what], runs_dir, reading.Query(search=search))
     if not found.recordings:
         raise LeakrunError(ErrorKind.UNMEASURED, f"{found.name} recorded nothing: {found.nothing}")
     return found

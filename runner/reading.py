@@ -23,8 +23,8 @@ from runner.symbols.store import Names, load_names, save_names
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for beside the run, or the files.
+class Query:
+    """What is asked of a run, or of files: what of it counts, and where names are looked for.
 
     warmup     seconds at the start that growth leaves out; None: as the run was told
     children   whose recordings matter: all, none or a program's name; None: as the run was told
@@ -38,7 +38,7 @@ class Asked:
     leave_out: Callable[[Recording], None] | None = None
 
 
-AS_IT_IS = Asked()
+AS_IT_IS = Query()
 
 
 def located(what: Sequence[str], runs_dir: Path) -> RunDirectory | list[Path]:
@@ -83,28 +83,28 @@ class Evidence:
     nothing: str = ""
 
 
-def evidence_of(what: Sequence[str], runs_dir: Path, asked: Asked = AS_IT_IS) -> Evidence:
+def evidence_of(what: Sequence[str], runs_dir: Path, query: Query = AS_IT_IS) -> Evidence:
     """What was recorded, named and not yet judged. Raises LeakrunError(USAGE)."""
     found = located(what, runs_dir)
     if isinstance(found, RunDirectory):
-        return evidence_of_run(found, asked)
+        return evidence_of_run(found, query)
     recordings = formats.read_files(found)
-    resolve(recordings, search=asked.search, cache_dir=_cache_directory())
-    return Evidence(", ".join(str(path) for path in found), recordings, warmup=asked.warmup or 0.0)
+    resolve(recordings, search=query.search, cache_dir=_cache_directory())
+    return Evidence(", ".join(str(path) for path in found), recordings, warmup=query.warmup or 0.0)
 
 
-def evidence_of_run(run: RunDirectory, asked: Asked = AS_IT_IS) -> Evidence:
+def evidence_of_run(run: RunDirectory, query: Query = AS_IT_IS) -> Evidence:
     """What a run recorded: of all its processes, or of those that `children` says. Of a hunt that is its main step."""
     manifest = run.read_manifest()
     if rundir.is_hunt(manifest):
-        return evidence_of_run(rundir.main_step(run, manifest), asked)
+        return evidence_of_run(rundir.main_step(run, manifest), query)
     outcome = _outcome(run, manifest)
-    chosen, recordings, _ = _read_run(run, outcome, asked.search)
-    heard = _heard(recordings, outcome, manifest, asked.children)
+    chosen, recordings, _ = _read_run(run, outcome, query.search)
+    heard = _heard(recordings, outcome, manifest, query.children)
     nothing = ""
     if not heard:
         nothing = gaps.why_unmeasured(manifest, outcome, recordings) or "no process is called that: leave --children out"
-    return Evidence(run.id, heard, run, chosen.wrappers, _warmup(asked.warmup, manifest), nothing)
+    return Evidence(run.id, heard, run, chosen.wrappers, _warmup(query.warmup, manifest), nothing)
 
 
 def is_file(name: str) -> bool:
@@ -118,29 +118,29 @@ def is_file(name: str) -> bool:
 # ---- a run directory
 
 
-def conclude_run(run: RunDirectory, asked: Asked = AS_IT_IS, *, ended: bool = False) -> Answer:
+def conclude_run(run: RunDirectory, query: Query = AS_IT_IS, *, ended: bool = False) -> Answer:
     """What a run says. `ended`: it has just done so, and symbols.json, which is due then, is written."""
     manifest = run.read_manifest()
     outcome = _outcome(run, manifest)
-    chosen, recordings, names = _read_run(run, outcome, asked.search)
+    chosen, recordings, names = _read_run(run, outcome, query.search)
     if ended:
         save_names(names, run.symbols)
-    heard = _heard(recordings, outcome, manifest, asked.children)
-    if asked.leave_out is not None:
+    heard = _heard(recordings, outcome, manifest, query.children)
+    if query.leave_out is not None:
         for recording in heard:
-            asked.leave_out(recording)
+            query.leave_out(recording)
     unmeasured = gaps.why_unmeasured(manifest, outcome, recordings, ended=ended)
     backend = backends.get(chosen.backend)
     at_the_end = FindingKind.LOST in backend.sees
     scope = analysis.Scope(
         sees=backend.sees,
         wrappers=chosen.wrappers,
-        warmup=_warmup(asked.warmup, manifest),
+        warmup=_warmup(query.warmup, manifest),
         unfinished="" if unmeasured else gaps.unfinished(outcome) or (gaps.stopped_early(outcome) if at_the_end else ""),
         reasons=(unmeasured,) if unmeasured else (),
         advice=what_brings_lines,
         resident=_resident(run, manifest),
-        **gaps.unrecorded(outcome, recordings, manifest, asked.children, backend.own_processes(run.raw, outcome)),
+        **gaps.unrecorded(outcome, recordings, manifest, query.children, backend.own_processes(run.raw, outcome)),
     )
     answer = analysis.conclude(heard, scope)
     answer.run = _run_facts(run, manifest, outcome, heard, Redaction(chosen.redact), measured=not unmeasured)
@@ -254,14 +254,14 @@ def _run_facts(
 # ---- bare files
 
 
-def conclude_recordings(recordings: list[Recording], files: Sequence[Path], asked: Asked = AS_IT_IS) -> Answer:
+def conclude_recordings(recordings: list[Recording], files: Sequence[Path], query: Query = AS_IT_IS) -> Answer:
     """What recordings say that were read from native outputs that no run of leakrun made."""
-    resolve(recordings, search=asked.search, cache_dir=_cache_directory())
-    if asked.leave_out is not None:
+    resolve(recordings, search=query.search, cache_dir=_cache_directory())
+    if query.leave_out is not None:
         for recording in recordings:
-            asked.leave_out(recording)
+            query.leave_out(recording)
     sees = frozenset[Any]().union(*(backends.get(each.tool).sees for each in recordings if each.tool in backends.names()))
-    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=asked.warmup or 0.0, advice=what_brings_lines))
+    answer = analysis.conclude(recordings, analysis.Scope(sees=sees, warmup=query.warmup or 0.0, advice=what_brings_lines))
     tools = sorted({each.tool for each in recordings})
     main = recordings[0]
     answer.run = facts(

@@ -172,7 +172,7 @@ def _checked(
     answer = answers.answer_of(
         what,
         settings.runs_dir,
-        reading.Asked(
+        reading.Query(
             warmup=settings.warmup,
             children=settings.children,
             search=search,

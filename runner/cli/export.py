@@ -124,6 +124,6 @@ def _write_json(moment: "Moment", runs_dir: Path, search: tuple[Path, ...], stre
     from runner.formats.writers import stacks
     from runner.reports import answer_json
 
-    answer = answers.answer_of([moment.reference.what], runs_dir, reading.Asked(search=search))
+    answer = answers.answer_of([moment.reference.what], runs_dir, reading.Query(search=search))
     document = {**answer_json.to_dict(answer), "moment": stacks.to_dict(_sheet(moment))}
     stream.write(answer_json.text_of(document).encode())

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from runner.analysis.curve import Curve
-    from runner.reading import Asked
+    from runner.reading import Query
 
 MOST = 4  # curves: processes that had most
 
 
-def show_graph(what: Sequence[str], runs_dir: Path, asked: "Asked", stream: TextIO) -> None:
+def show_graph(what: Sequence[str], runs_dir: Path, query: "Query", stream: TextIO) -> None:
     """Draw the largest of the processes; of a run whose tool keeps no time, the resident memory that was sampled beside it."""
     from runner import reading
     from runner.analysis.curve import curves
     from runner.reports import timeline_graph
 
-    evidence = reading.evidence_of(what, runs_dir, asked)
+    evidence = reading.evidence_of(what, runs_dir, query)
     drawn = list(curves(evidence.recordings))
     if not drawn and evidence.run is not None:
         drawn = list(_resident(evidence.run.samples))

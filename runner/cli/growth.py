@@ -35,8 +35,8 @@ def growth(
     from runner.analysis.ranking import rank
     from runner.reports import document, growth_table
 
-    asked = reading.Asked(warmup=settings.warmup, children=settings.children, search=options.search_path(exe, symbol_path))
-    evidence = reading.evidence_of(what, settings.runs_dir, asked)
+    query = reading.Query(warmup=settings.warmup, children=settings.children, search=options.search_path(exe, symbol_path))
+    evidence = reading.evidence_of(what, settings.runs_dir, query)
     ranking = rank(evidence.recordings, evidence.wrappers, evidence.warmup)
     notes = [evidence.nothing] if evidence.nothing else []
     if any(recording.losses for recording in evidence.recordings):

@@ -102,9 +102,9 @@ def _words(group: Sequence[Reference]) -> list[str]:
 
 def _run(group: Sequence[Reference], runs_dir: Path, search: tuple[Path, ...]) -> PageRun:
     words = _words(group)
-    asked = reading.Asked(search=search)
-    evidence = reading.evidence_of(words, runs_dir, asked)
-    answer = answers.answer_of(words, runs_dir, asked)
+    query = reading.Query(search=search)
+    evidence = reading.evidence_of(words, runs_dir, query)
+    answer = answers.answer_of(words, runs_dir, query)
     if evidence.nothing and not evidence.recordings and evidence.nothing not in answer.reasons:
         answer.reasons.append(evidence.nothing)
     run = evidence.run

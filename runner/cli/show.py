@@ -35,8 +35,8 @@ def show(
     )
     from runner import answers, reading
 
-    asked = reading.Asked(warmup=settings.warmup, children=settings.children, search=options.search_path(exe, symbol_path))
-    answer = answers.answer_of(what, settings.runs_dir, asked)
+    query = reading.Query(warmup=settings.warmup, children=settings.children, search=options.search_path(exe, symbol_path))
+    answer = answers.answer_of(what, settings.runs_dir, query)
     if json:
         from runner.reports import answer_json
 
@@ -48,5 +48,5 @@ def show(
         if graph:
             from runner.cli.graph import show_graph
 
-            show_graph(what, settings.runs_dir, asked, sys.stdout)
+            show_graph(what, settings.runs_dir, query, sys.stdout)
     return 0

@@ -45,8 +45,8 @@ def suppress(
     from runner import answers, reading
     from runner.cli.output import writing
 
-    asked = reading.Asked(search=options.search_path(exe, symbol_path))
-    finding = _finding(answers.answer_of([what], settings.runs_dir, asked), rank)
+    query = reading.Query(search=options.search_path(exe, symbol_path))
+    finding = _finding(answers.answer_of([what], settings.runs_dir, query), rank)
     with writing(output) as stream:
         stream.write(_entry(finding, format_).encode("utf-8", "backslashreplace"))
     return 0

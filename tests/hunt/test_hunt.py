@@ -18,7 +18,7 @@ from runner.hunt import course
 from runner.kinds import FindingKind
 from runner.model import Answer, Verdict
 from runner.pipeline import Request, load_profile
-from runner.reading import Asked
+from runner.reading import Query
 from runner.rundir import RunDirectory
 from tests.compiling import compiled
 from tests.examples_truth import all_examples, build
@@ -254,7 +254,7 @@ def test_several_runs_of_one_program_are_one_answer(short: tuple[Path, subproces
 
 def test_what_is_asked_of_several_is_asked_of_a_hunts_steps_too(short: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     hunted = str(short[0] / "hunt")
-    nothing_lost = Asked(leave_out=lambda recording: recording.losses.clear())
+    nothing_lost = Query(leave_out=lambda recording: recording.losses.clear())
     assert answers.answer_of([hunted, f"{hunted}/steps/2-memcheck"], short[0]).findings
     assert answers.answer_of([hunted, f"{hunted}/steps/2-memcheck"], short[0], nothing_lost).findings == []
 
