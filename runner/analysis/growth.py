@@ -131,7 +131,7 @@ class _Judge:
         if _IDLE <= place <= 1 - _REST and spread(line.times[:busy], FEWEST_SNAPSHOTS):
             for number, trend in judge(line.times[:busy], rows[:, :busy]).items():
                 if trend.shape is Shape.GROWING and (number not in trends or trends[number].shape is not Shape.GROWING):
-                    trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span)
+                    trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span, by="rest")
         return self._less_sure(rows, trends)
 
     def _less_sure(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:

@@ -26,7 +26,8 @@ class Trend:
     first, last    bytes at the start and at the end (of the whole time, start-up included)
     rises, steps   in how many of the steps of the window it rose
     span       time from the start to the end
-    by         the test that it passed
+    by         the test that it passed: trend, troughs, steps, doubling; slowing, and rest (it rose until the program had no more
+               to do), are why it is undecided
     """
 
     shape: Shape
@@ -95,6 +96,8 @@ def describe(trend: Trend, unit: TimeUnit) -> str:
     span = span_text(trend.span, unit)
     if trend.by == "doubling" and trend.shape is not Shape.GROWING:
         how = "doubled again and again, and may have settled after the last time"
+    elif trend.by == "rest":
+        how = "rose until the program came to rest"
     elif trend.by == "slowing":
         how = "rose ever more slowly"
     elif trend.by in ("doubling", "steps"):

@@ -40,11 +40,15 @@ def undecided_notes(growths: Sequence[Growth]) -> list[Note]:
         _note(
             "live",
             standing.site,
-            f"{standing.site.text()}: {describe(trend, growth.recording.time_unit)}{also}; twice as long a run will tell",
+            f"{standing.site.text()}: {describe(trend, growth.recording.time_unit)}{also}; {_what_tells(trend)}",
             standing.bytes,
         )
         for growth, standing, trend, also in _once(found)
     ]
+
+
+def _what_tells(trend: Trend) -> str:
+    return "a load up to the end will tell" if trend.by == "rest" else "twice as long a run will tell"
 
 
 def _once(found: Sequence[tuple[Growth, Standing]]) -> Iterator[tuple[Growth, Standing, Trend, str]]:

@@ -176,7 +176,11 @@ def _of_growth(growth: Growth, main: Growth) -> list[Doubt]:
 
 def _of_a_site(who: str, standing: Standing) -> Doubt:
     site = standing.site
-    text = f"{who}{site.text()} rose to {size_text(standing.bytes)} and may yet level off: run it twice as long"
+    rested = standing.trend is not None and standing.trend.by == "rest"
+    why = (
+        "until the program came to rest: keep the load up to the end" if rested else "and may yet level off: run it twice as long"
+    )
+    text = f"{who}{site.text()} rose to {size_text(standing.bytes)} {why}"
     return Doubt(text, DoubtKind.SITE, site.function, site.file, site.line)
 
 

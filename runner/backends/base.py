@@ -26,6 +26,7 @@ class Backend(ABC):
     accounts: ClassVar[bool] = True  # it counts every block, at its whole stack: `hunt` asks no other, but one that is linked in
     sites: ClassVar[bool] = True  # it names code; else only the kind of memory
     clocked: ClassVar[bool] = False  # it tells growth by the wall clock alone: nothing of a program that ends at once
+    forks: ClassVar[bool] = True  # it measures forked processes too
     attaches: ClassVar[bool] = False
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
     Options: ClassVar[type[ToolOptions]]

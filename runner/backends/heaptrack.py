@@ -63,6 +63,7 @@ class Heaptrack(Backend):
     cost = "0.2 to 1 us for each malloc and free; about 20 bytes on the disk for each"
     slowdown = 4.0
     clocked = True
+    forks = False
     Options: ClassVar[type[ToolOptions]] = HeaptrackOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -71,6 +71,8 @@ def hunt(
     seconds = _budget(budget)
     with screen.Progress(enabled=not settings.quiet) as progress, _stdout_to_stderr(wanted=json):
         say = (lambda _: None) if settings.quiet else progress.say
+        for warning in settings.warnings:
+            say(warning)
         say(f"{program[0]} will be run several times, one after another, within {budget} (--budget)")
         hunted = go(request, say, progress.show, budget=seconds)
     if json:

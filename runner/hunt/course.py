@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +30,7 @@ _ASKED_TO_END = frozenset({"interrupt", "terminate", "stop"})
 _PART = 0.1  # of the budget: for a cheap run of a program that does not end; a dear one gets twice that
 _DEAR = 5.0  # times slower
 _LEAST = 1.0  # seconds: with less left of the budget no run is begun
+_KILL_AFTER = 10.0  # seconds: a program that ends by no signal has been snapped by then, and would hold up the hunt for ever
 _PORT_PATIENCE = 30.0  # seconds until what the program listened on is free again
 
 Say = Callable[[str], None]
@@ -100,6 +101,7 @@ class _Course:
     witnesses: list[Witness] = field(default_factory=list)
     plain: Outcome | None = None
     last: Outcome | None = None
+    forked: bool = False  # the program forks processes of its own name
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -156,10 +158,12 @@ class _Course:
         return kind not in found and kind in agreed.open
 
     def untried(self, kind: FindingKind) -> Candidate | None:
-        """The cheapest that sees this kind, names code and was not asked yet."""
-        able = (each for each in self.by_kind[kind] if each.backend.sites)
+        """The cheapest that sees this kind, names code and was not asked yet; of a program that forks, of those that follow it."""
+        able = [each for each in self.by_kind[kind] if each.backend.sites]
+        if self.forked:
+            able.sort(key=lambda each: not each.backend.forks)
         if self.is_short():
-            able = (finer(each) or each for each in able if not each.backend.clocked)
+            able = [finer(each) or each for each in able if not each.backend.clocked]
         return next((each for each in able if each.profile.name not in self.tried), None)
 
     def is_short(self) -> bool:
@@ -210,7 +214,8 @@ class _Course:
         self.tried[name] = duration
         number = len(self.journal.steps) + 1
         path = self.run.steps / f"{number}-{name}"
-        self.say(f"{number}. {name}: {_question(candidate)}")
+        alone = " (of the first process: it does not follow forks)" if self.forked and not candidate.backend.forks else ""
+        self.say(f"{number}. {name}: {_question(candidate)}{alone}")
         _rewind()
         try:
             step, outcome = self.record(candidate, path, duration)
@@ -222,6 +227,7 @@ class _Course:
             return
         self.last = outcome
         self.plain = self.plain or outcome
+        self.forked |= _forks(outcome)
         self.journal.add(candidate, step, outcome, self.slower(outcome))
         self.interrupted = outcome.stopped_by in _ASKED_TO_END
         answer = pipeline.finish(step)
@@ -238,7 +244,9 @@ class _Course:
 
     def record(self, candidate: Candidate, path: Path, duration: float) -> tuple[RunDirectory, Outcome]:
         """One run. What the last one listened on may be taken for a moment longer."""
-        request = self.program._replace(profile=candidate.profile, output=path, duration=duration)
+        stop = replace(candidate.profile.stop, kill_after=_KILL_AFTER)
+        profile = replace(candidate.profile, stop=stop)
+        request = self.program._replace(profile=profile, output=path, duration=duration)
         deadline = time.monotonic() + _PORT_PATIENCE
         while True:
             try:
@@ -286,6 +294,12 @@ class _Course:
         answer = self.agreed().answer
         self.journal.close(answer)
         return Hunted(self.run, answer, self.plain, self.last, self.interrupted)
+
+
+def _forks(outcome: Outcome) -> bool:
+    """Whether a process was seen that is called as its parent: forked, and not another program since."""
+    names = {each.pid: each.name for each in outcome.processes}
+    return any(each.name and names.get(each.parent_pid) == each.name for each in outcome.processes)
 
 
 def _question(candidate: Candidate) -> str:

@@ -423,6 +423,9 @@ def test_what_grew_until_the_load_ended_is_not_called_clean():
     recording = growing({PUT: grew}, TIMES)
     answer = conclude([recording], Scope(GROWTH))
     assert answer.verdict is Verdict.INCONCLUSIVE, "nothing at all happened in the last third"
+    assert answer.reasons == ["cache_put server.c:7 rose to 900 kB until the program came to rest: keep the load up to the end"]
+    (note,) = [note.text for note in answer.notes if note.kind == "live"]
+    assert "rose until the program came to rest, from 0 bytes to 900 kB over 30 s; a load up to the end will tell" in note
     beside = np.abs(np.sin(np.arange(31))) * 50_000
     assert conclude([growing({PUT: grew, KEEP: beside}, TIMES)], Scope(GROWTH)).verdict is Verdict.CLEAN
 
