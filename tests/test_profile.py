@@ -323,7 +323,7 @@ def test_no_bytes_bring_it_down(tmp_path: Path, content: bytes) -> None:
     [
         ("masif", "there is no profile 'masif'", "did you mean massif? `leakrun profiles` lists them"),
         ("zzz", "there is no profile 'zzz'", "`leakrun profiles` lists them"),
-        ("../x", "there is no profile file '../x'", "`leakrun profiles` lists those that are shipped"),
+        ("../nowhere/x", "there is no profile file '../nowhere/x'", "`leakrun profiles` lists those that are shipped"),
         ("massif.yaml", "there is no profile file 'massif.yaml'", "did you mean the shipped massif?"),
         ("a\0b", "'a\\x00b' is no profile's name", ""),
         ("", "'' is no profile's name", ""),
