@@ -114,6 +114,8 @@ def unfinished(outcome: Outcome) -> str:
     if outcome.signum and outcome.signum != signal.SIGKILL:
         crash = f"the program crashed ({signal_name(outcome.signum)}), and was not seen to its end"
         return f"{crash}: mend that first, or, if it runs well by itself, use another profile"
+    if any(event.pid == outcome.pid and event.text == "sent SIGKILL" for event in outcome.timeline):
+        return "leakrun had to kill the program, which ended by no other signal: name one that ends it, --set stop.signal=QUIT"
     return "the program was not seen to its end: let it end, or stop it with SIGTERM"
 
 

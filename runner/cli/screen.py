@@ -34,9 +34,10 @@ def show_answer(answer: "Answer", stream: TextIO, *, color: bool | None, verbose
 
 
 class Progress:
-    """A line on stderr that is written over while the program runs; nothing where stderr is no terminal."""
+    """A line on stderr that is written over while the program runs; where stderr is no terminal, warnings alone."""
 
     def __init__(self, *, enabled: bool) -> None:
+        self._quiet = not enabled
         self._enabled = enabled and sys.stderr.isatty() and os.environ.get("CI") != "true"
         self._shown = False
 
@@ -59,15 +60,22 @@ class Progress:
 
     def show(self, report: "Report") -> None:
         """Write over the line; notes stay above it. Nothing while the program has the terminal."""
-        if not self._enabled or report.interactive:
+        if self._quiet or report.interactive:
+            return
+        if not self._enabled:
+            _say_each(report.warning)
             return
         sys.stderr.write("\r\x1b[K")
-        for note in report.note.splitlines():
-            sys.stderr.write(f"leakrun: {note.encode(errors='replace').decode()}\n")
+        _say_each(report.note)
         columns = shutil.get_terminal_size((80, 24)).columns
         sys.stderr.write(progress_line(report)[: columns - 1])
         sys.stderr.flush()
         self._shown = True
+
+
+def _say_each(lines: str) -> None:
+    for line in lines.splitlines():
+        say(line.encode(errors="replace").decode())
 
 
 def progress_line(report: "Report") -> str:

@@ -121,8 +121,9 @@ class Ending:
     def _tell_that_it_stays(self) -> None:
         asked = " and ".join(dict.fromkeys(map(signals.name_of, (self._plan.signum, signal.SIGINT))))
         limit = self._plan.kill_after
-        then = "waiting; ask once more to kill it" if limit is None else f"it is killed in {limit:g} s, or when it is asked for"
-        self._note(None, f"the program does not end on {asked}: {then}")
+        then = "Ctrl-C or `leakrun stop` once more kills it, and next time --set stop.kill_after=30s"
+        then = then if limit is None else f"it is killed in {limit:g} s, or when it is asked for"
+        self._timeline.warn(f"the program does not end on {asked}: {then}")
 
     def _signal(self, signum: int, now: float) -> None:
         main = self._family.main

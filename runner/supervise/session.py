@@ -373,7 +373,7 @@ class _Session:
         self.outcome.max_rss_bytes = usage.max_rss_bytes
         return self.outcome
 
-    def _current_progress(self, state: str, note: str) -> Progress:
+    def _current_progress(self, state: str, note: str, warning: str) -> Progress:
         shots, sampler, living = self.snapshots, self.sampler, len(self.family.alive())
         return Progress(
             self.timeline.now(),
@@ -384,5 +384,6 @@ class _Session:
             living,
             state,
             note,
+            warning,
             self.terminal.lent,
         )

@@ -41,6 +41,7 @@ class Deed(Enum):
 
 _SAME_REQUEST = 0.5  # `timeout` sends its signal twice, once to the group: one request
 _REST = 1.0  # seconds
+_REMINDER = 60.0  # seconds until it is said again that the program does not end; from then on each time twice as many
 _QUIET = 3.0  # seconds without any growth of the output before a kill may lose nothing
 
 
@@ -52,6 +53,7 @@ class StopSequence:
         self.rung = Rung.RUNNING
         self._grace, self._kill_after = plan.grace, plan.kill_after
         self._since = 0.0
+        self._told_at, self._reminder = 0.0, _REMINDER
         self._asked = 0
         self._asked_at = float("-inf")
 
@@ -92,6 +94,8 @@ class StopSequence:
             return [] if snapping and now < self.due(grown_at) else self._climb(now, _AFTER_SNAPSHOTS[self.rung])
         if now < self.due(grown_at):
             return []
+        if self.rung == Rung.WAITING and self._kill_after is None:
+            return self._remind(now)
         if self.rung == Rung.INTERRUPT and not main_alive:
             return self._climb(now, Rung.KILLED)
         return self._climb(now, Rung(self.rung + 1))
@@ -104,15 +108,22 @@ class StopSequence:
         """When tick() may have something to say, on the caller's clock."""
         if self.rung in (Rung.RUNNING, Rung.KILLED):
             return float("inf")
+        if self.rung == Rung.WAITING and self._kill_after is None:
+            return self._told_at + self._reminder  # it is the program's own time, or the user's
         return max(self._since, grown_at) + self._patience()
 
     def _patience(self) -> float:
-        if self.rung == Rung.WAITING:
-            return float("inf") if self._kill_after is None else self._kill_after  # the program's own time, or the user's
+        if self.rung == Rung.WAITING and self._kill_after is not None:
+            return self._kill_after
         return min(_REST, self._grace) if self.rung == Rung.REST else self._grace
 
+    def _remind(self, now: float) -> list[Deed]:
+        """Say again that it stays, ever more seldom: the timeline must stay readable."""
+        self._told_at, self._reminder = now, 2 * self._reminder
+        return [Deed.TELL]
+
     def _climb(self, now: float, rung: Rung) -> list[Deed]:
-        self.rung, self._since = rung, now
+        self.rung, self._since, self._told_at = rung, now, now
         return {
             Rung.SNAPSHOT: [Deed.SNAPSHOT],
             Rung.SIGNAL: [Deed.SIGNAL],

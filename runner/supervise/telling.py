@@ -13,7 +13,7 @@ _PROGRESS = 1.0
 
 
 class Teller:
-    """`outcome` and `progress` give what is known now; the latter is given the state, and the notes that nobody has seen yet.
+    """`outcome` and `progress` give what is known now; the latter is given the state, and the notes and warnings not shown yet.
 
     state   starting, running or stopping
     """
@@ -24,7 +24,7 @@ class Teller:
         journal: Journal,
         show: Callable[[Progress], None] | None,
         outcome: Callable[[], Outcome],
-        progress: Callable[[str, str], Progress],
+        progress: Callable[[str, str, str], Progress],
     ) -> None:
         self.state = "starting"
         self._timeline, self._journal, self._show = timeline, journal, show
@@ -50,10 +50,11 @@ class Teller:
             self._write_journal(now)
         if self._show is not None and now >= self._progress_due:
             self._progress_due = now + _PROGRESS
-            note = "\n".join(self._timeline.notes)
+            note, warning = "\n".join(self._timeline.notes), "\n".join(self._timeline.warnings)
             self._timeline.notes.clear()
+            self._timeline.warnings.clear()
             try:
-                self._show(self._progress(self.state, note))
+                self._show(self._progress(self.state, note, warning))
             except OSError:
                 self._show = None  # the terminal is gone
 

@@ -26,8 +26,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How the run goes, at most once a second. Seconds, bytes, bytes a second; `note`: what is worth being shown, a line each.
+    """How the run goes, at most once a second. Seconds, bytes, bytes a second.
 
+    note     what is worth being shown, a line each
+    warning  those of these lines that must be shown, even where nobody watches
     interactive   the program has the terminal: nobody else is to write there
     """
 
@@ -39,6 +41,7 @@ class Progress:
     processes: int
     state: str
     note: str = ""
+    warning: str = ""
     interactive: bool = False
 
 

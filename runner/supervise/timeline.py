@@ -13,6 +13,7 @@ class Timeline:
 
     fresh  something was added since the caller last set it to False
     notes  the lines that a person should see, until the caller has shown them
+    warnings  those of the notes that a person must see, wherever stderr leads to; likewise
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -20,6 +21,7 @@ class Timeline:
     events: list[Event] = field(default_factory=list)
     fresh: bool = False
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def now(self) -> float:
         """Seconds since the start."""
@@ -31,3 +33,8 @@ class Timeline:
         self.fresh = True
         if kind is EventKind.NOTE:
             self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        """Add a note that the run's end may depend on."""
+        self.tell(EventKind.NOTE, None, text)
+        self.warnings.append(text)

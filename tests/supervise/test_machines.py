@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from runner.plan import Proof, SendSignal, StopPlan, Trigger
 from runner.supervise.attempt import Attempt, Move, Sighting
 from runner.supervise.retention import stays
-from runner.supervise.schedule import Pace, look_interval, sample_interval, snapshot_interval
+from runner.supervise.schedule import Pace, checkpoint_interval, look_interval, sample_interval, snapshot_interval
 from runner.supervise.stop import Deed, Rung, StopSequence
 
 NEVER = float("-inf")
@@ -36,6 +36,15 @@ def test_the_ladder_of_a_stop_by_the_terminal() -> None:
     stop = StopSequence(StopPlan(grace=2))
     assert stop.ask(0, "interrupt", delivered=True, grown_at=NEVER) == []
     assert history(stop, 3, snapping=2.5) == [(2.0, Deed.SNAPSHOT), (2.5, Deed.SIGNAL)]
+
+
+def test_that_it_stays_is_said_again_and_ever_more_seldom() -> None:
+    stop = StopSequence(StopPlan(grace=2))
+    stop.ask(0, "for", delivered=False, grown_at=NEVER)
+    told = history(stop, 500, grown=3)[2:]
+    assert [deed for _, deed in told] == [Deed.TELL] * 4
+    assert [now for now, _ in told] == pytest.approx([7, 67, 187, 427], abs=0.2)
+    assert stop.ask(500, "interrupt", delivered=True, grown_at=3) == [Deed.KILL]
 
 
 def test_a_rung_whose_signal_is_ignored_is_left_at_once() -> None:
@@ -189,6 +198,15 @@ def test_an_adaptive_series_has_some_hundreds_in_a_day_and_many_at_first(every: 
     assert 100 < taken < most
     assert sum(moment <= 4 * every for moment in times) >= 10
     assert snapshot_interval(every, False, 10**6) == every
+
+
+def test_of_checkpoints_that_hold_all_before_them_half_of_the_run_is_lost_at_most() -> None:
+    last = 0.0
+    for taken in range(300):
+        due = last + checkpoint_interval(300.0, taken)
+        assert due <= max(5.0, 2 * last + 5.0) and due - last <= 300.0
+        last = due
+    assert last > 80_000
 
 
 @given(st.integers(0, 10**6), st.floats(0.001, 3600))
