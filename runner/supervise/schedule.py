@@ -5,6 +5,7 @@ from dataclasses import dataclass
 _DENSE_STEPS = (8, 4, 2)  # an adaptive series starts at every/8, then every/4, every/2
 _SNAPSHOTS_PER_DENSE_STEP = 8
 _SNAPSHOTS_PER_STEP = 60
+_FIRST_CHECKPOINT = 5.0  # seconds
 _LONG = 3600.0  # seconds: from then on samples are seldom
 
 
@@ -20,6 +21,11 @@ def snapshot_interval(every: float, adaptive: bool, taken: int) -> float:
     if step < len(_DENSE_STEPS):
         return every / _DENSE_STEPS[step]
     return every * float(2 ** min(rest // _SNAPSHOTS_PER_STEP, 30))
+
+
+def checkpoint_interval(every: float, taken: int) -> float:
+    """The same where each file holds all that the older ones held: at most half of what was there is lost, and `every` at most."""
+    return min(every, _FIRST_CHECKPOINT * 2.0 ** min(taken, 30))
 
 
 def sample_interval(elapsed: float, wanted: float | None = None) -> float:

@@ -8,7 +8,7 @@ from runner.supervise import proc
 from runner.supervise.family import Member
 from runner.supervise.gates import closed, lend
 from runner.supervise.requests import Asked, Taken
-from runner.supervise.schedule import snapshot_interval
+from runner.supervise.schedule import checkpoint_interval, snapshot_interval
 
 _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
 _LAST_GATE = 0.25
@@ -64,7 +64,10 @@ class Series:
         if self.trigger.every is None:
             self.due = float("inf")
             return
-        interval = snapshot_interval(self.trigger.every, self.trigger.adaptive, self.taken)
+        if self.trigger.adaptive and self.trigger.keep_last is not None:
+            interval = checkpoint_interval(self.trigger.every, self.taken)
+        else:
+            interval = snapshot_interval(self.trigger.every, self.trigger.adaptive, self.taken)
         if self.trigger.share is not None:
             interval = max(interval, self.cost / self.trigger.share)
         # From the time when it was due, so that delays don't add up; but never a burst for what was missed.

@@ -19,6 +19,10 @@ def events(run: Path, kind: str) -> list[dict[str, Any]]:
     return [each for each in timeline if each["kind"] == kind]
 
 
+def events_so_far(run: Path, kind: str) -> list[dict[str, Any]]:
+    return events(run, kind) if (run / "manifest.json").exists() else []
+
+
 def test_a_program_that_is_replaced_by_exec_again_and_again_survives(leaker: Path, tmp_path: Path) -> None:
     ran = leakrun("-p", "heapprofile", "--every", "10ms", "-o", tmp_path / "run", leaker, "reexec", "3", "60")
     assert ran.returncode == 0, ran.stderr
@@ -82,6 +86,16 @@ def test_term_again_and_again_during_massifs_final_write(start: Any, leaker: Pat
     assert list((run.directory / "raw").glob("massif.*.out"))
     named = [each["function"] for each in [*said["findings"], *said["notes"]] if each.get("bytes")]
     assert "leaks" in named
+
+
+def test_a_massif_that_is_killed_soon_has_its_first_checkpoint(start: Any, leaker: Path) -> None:
+    run = start("-p", "massif", leaker, "work", "600")
+    run.wait_until(lambda: events_so_far(run.directory, "snapshot"))
+    os.kill(run.target, signal.SIGKILL)
+    assert run.process.wait() == 128 + signal.SIGKILL
+    said = answer(run.directory)
+    named = [each["function"] for each in [*said["findings"], *said["notes"]] if each.get("bytes")]
+    assert "leaks" in named and said["verdict"] != "clean" and not said["run"]["complete"]
 
 
 DROPS = """
