@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from tests.leakrun_command import answer, leakrun
 
 pytestmark = [pytest.mark.skipif(find_library() is None, reason="needs libtcmalloc"), pytest.mark.timeout(300)]
 
-# Allocates 20 MB in all, frees half of it, maps 8 MB, and takes two seconds for it; says which signals it catches.
+# Allocates 20 MB in all, frees half of it, maps 8 MB, and takes a hundred times so many microseconds for it as it is told; says
+# which signals it catches.
 WORKS = """
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ __attribute__((noinline)) static void drop(void) { free(memset(malloc(100000), 1
 __attribute__((noinline)) static char *segment(void) {
     return memset(mmap(0, 1 << 18, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 1 << 18);
 }
-int main(void) {
+int main(int argc, char **argv) {
     char line[200], *held[100];
     FILE *status = fopen("/proc/self/status", "r");
     while (fgets(line, sizeof line, status)) if (!strncmp(line, "SigCgt", 6)) fputs(line, stdout);
@@ -39,7 +41,7 @@ int main(void) {
         held[i] = take();
         drop();
         if (i % 3 == 0) segment();
-        usleep(20000);
+        usleep(argc > 1 ? atoi(argv[1]) : 0);
     }
     return held[99][0] - 1;
 }
@@ -47,16 +49,17 @@ int main(void) {
 WAYS = {"preloaded": (), "linked-in": ("-Wl,--no-as-needed", "-ltcmalloc")}
 
 
-@pytest.fixture(params=WAYS)
-def works(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return compiled(tmp_path, WORKS, *WAYS[request.param])
+@pytest.fixture(params=WAYS, scope="module")
+def works(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("works"), WORKS, *WAYS[request.param])
 
 
-def run(program: Path, profile: str, *settings: str, every: str | None = "1h") -> tuple[Path, str, str]:
-    """The run directory, what the program said, and what stood on its standard error."""
+@cache
+def run(program: Path, profile: str, *settings: str, every: str | None = "1h", pause: int = 0) -> tuple[Path, str, str]:
+    """The run directory, what the program said, and what stood on its standard error; the same is run once only."""
     directory = program.parent / f"run{len(list(program.parent.glob('run*')))}"
     words = [word for setting in settings for word in ("--set", setting)]
-    ran = leakrun("-q", "-p", profile, *words, *(("--every", every) if every else ()), "-o", directory, program)
+    ran = leakrun("-q", "-p", profile, *words, *(("--every", every) if every else ()), "-o", directory, program, pause)
     return directory, ran.stdout, ran.stderr
 
 
@@ -65,22 +68,22 @@ def dumps(directory: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("setting", "at_least"),
+    ("setting", "pause", "at_least"),
     [
-        ("HEAP_PROFILE_ALLOCATION_INTERVAL=1M", 10),
-        ("HEAP_PROFILE_DEALLOCATION_INTERVAL=1M", 5),
-        ("HEAP_PROFILE_INUSE_INTERVAL=1M", 5),
-        ("HEAP_PROFILE_TIME_INTERVAL=1", 2),
+        ("HEAP_PROFILE_ALLOCATION_INTERVAL=1M", 0, 10),
+        ("HEAP_PROFILE_DEALLOCATION_INTERVAL=1M", 0, 5),
+        ("HEAP_PROFILE_INUSE_INTERVAL=1M", 0, 5),
+        ("HEAP_PROFILE_TIME_INTERVAL=1", 25000, 2),
     ],
 )
-def test_it_dumps_at_that_interval(works: Path, setting: str, at_least: int) -> None:
-    without, _, _ = run(works, "heapprofile")
-    with_it, _, _ = run(works, "heapprofile", setting)
+def test_it_dumps_at_that_interval(works: Path, setting: str, pause: int, at_least: int) -> None:
+    without, _, _ = run(works, "heapprofile", pause=pause)
+    with_it, _, _ = run(works, "heapprofile", setting, pause=pause)
     assert dumps(without) == 1 and dumps(with_it) > at_least
 
 
 def test_heapprofile_says_where_the_dumps_go(works: Path) -> None:
-    directory, _, _ = run(works, "heapprofile", every="500ms")
+    directory, _, _ = run(works, "heapprofile", every="500ms", pause=20000)
     set_to = json.loads((directory / "manifest.json").read_text())["environment"]["HEAPPROFILE"]
     assert Path(set_to).name.startswith("heap.") and dumps(directory) >= 4
     assert all(b"heap profile:" in path.read_bytes()[:100] for path in (directory / "raw").glob("*.heap"))
@@ -88,7 +91,7 @@ def test_heapprofile_says_where_the_dumps_go(works: Path) -> None:
 
 def test_heapprofilesignal_is_the_signal_that_it_catches(works: Path) -> None:
     for name in ("URG", "USR2"):
-        directory, said, _ = run(works, "heapprofile", f"signal={name}", every="500ms")
+        directory, said, _ = run(works, "heapprofile", f"signal={name}", every="500ms", pause=20000)
         caught = int(said.split()[1], 16)
         assert caught >> (getattr(signal, f"SIG{name}") - 1) & 1 and dumps(directory) >= 4
         assert caught >> (signal.SIGUSR2 - 1) & 1 == (name == "USR2")
@@ -107,7 +110,7 @@ def allocations(directory: Path) -> int:
 
 def test_mappings_are_profiled_too_or_alone(works: Path) -> None:
     usual, both, alone = (
-        run(works, "heapprofile", *settings, every="200ms")[0]
+        run(works, "heapprofile", *settings, every="200ms", pause=10000)[0]
         for settings in ((), ("HEAP_PROFILE_MMAP=true",), ("HEAP_PROFILE_MMAP=true", "HEAP_PROFILE_ONLY_MMAP=true"))
     )
     assert functions(usual) & {"take", "segment"} == {"take"}
@@ -148,9 +151,9 @@ int main(void) {
 """
 
 
-@pytest.fixture(params=WAYS)
-def loses(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return compiled(tmp_path, LOSES, *WAYS[request.param])
+@pytest.fixture(params=WAYS, scope="module")
+def loses(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("loses"), LOSES, *WAYS[request.param])
 
 
 def reported(directory: Path) -> int:
@@ -195,9 +198,8 @@ def test_what_keeps_a_block_from_being_lost(loses: Path, setting: str, more: int
         ("HEAP_CHECK_TEST_POINTER_ALIGNMENT=true", r"unaligned pointers must not be the cause"),
     ],
 )
-def test_what_the_report_says(loses: Path, setting: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PERFTOOLS_VERBOSE", "1")
-    usual = ("mode=as-is", "HEAP_CHECK_MAX_LEAKS=9")
+def test_what_the_report_says(loses: Path, setting: str, line: str) -> None:
+    usual = ("env.PERFTOOLS_VERBOSE=1", "mode=as-is", "HEAP_CHECK_MAX_LEAKS=9")
     assert not re.search(line, run(loses, "heapcheck", *usual, every=None)[2])
     assert re.search(line, run(loses, "heapcheck", *usual, setting, every=None)[2])
 
@@ -218,7 +220,8 @@ def test_pprof_path_is_the_command_that_names_the_addresses(loses: Path, tmp_pat
 
 
 def test_malloc_trace_is_where_mtrace_writes_and_leakrun_reads_it(tmp_path: Path) -> None:
-    source = WORKS.replace("int main(void) {", "#include <mcheck.h>\nint main(void) {\n    mtrace();")
+    head = "int main(int argc, char **argv) {"
+    source = WORKS.replace(head, f"#include <mcheck.h>\n{head}\n    mtrace();")
     program, log = compiled(tmp_path, source), tmp_path / "trace.log"
     environment = {"MALLOC_TRACE": str(log), "LD_PRELOAD": "libc_malloc_debug.so.0"}
     subprocess.run([program], env=environment, stdout=subprocess.DEVNULL, check=True, timeout=60)
