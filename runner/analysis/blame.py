@@ -2,7 +2,7 @@
 
 Machinery is skipped (see frames), then the project's own allocation wrappers. A wrapper is known
   - because the profile names it;
-  - by its name, where the name says nothing else (xmalloc, g_malloc0, safe_strdup);
+  - by its name, where the name says nothing else (xmalloc, g_malloc0, safe_strdup, xmmap);
   - by its name, where that ends as one of the C library's (queue_malloc, contextMalloc), and other files call it, or it has its
     memory from a wrapper itself;
   - because its callers' blocks fare differently: what one caller had of it is freed, what another had stays;
@@ -36,7 +36,7 @@ _ENDING = (
 _CLEAR_NAME = re.compile(
     r"(?i)^(?:x+|x_|my|safe|check|checked|must|try|e|s|z|g|p|k|u|ck|sec|secure|dbg|debug|mem|memory|utils?|util|wrap|wrapped|track|"
     r"tracked|trace|do|heap|sys|os|default|die|fatal|guarded|zero|count|counted|log|logged|stat|stats|ztry|try_x?)"
-    rf"?_?(?:{_VERB}){_ENDING}$"
+    rf"?_?(?:{_VERB}|mmap){_ENDING}$"
 )
 # Where its word begins: itemAlloc and vecalloc are no malloc and no calloc.
 _NAME_OF_C_LIBRARY = re.compile(

@@ -30,7 +30,7 @@ _ASKED_TO_END = frozenset({"interrupt", "terminate", "stop"})
 _PART = 0.1  # of the budget: for a cheap run of a program that does not end; a dear one gets twice that
 _DEAR = 5.0  # times slower
 _LEAST = 1.0  # seconds: with less left of the budget no run is begun
-_KILL_AFTER = 10.0  # seconds: a program that ends by no signal has been snapped by then, and would hold up the hunt for ever
+_KILL_AFTER = 3.0  # seconds: a program that ends by no signal would hold up the hunt for ever
 _PORT_PATIENCE = 30.0  # seconds until what the program listened on is free again
 
 Say = Callable[[str], None]
@@ -158,7 +158,7 @@ class _Course:
         return kind not in found and kind in agreed.open
 
     def untried(self, kind: FindingKind) -> Candidate | None:
-        """The cheapest that sees this kind, names code and was not asked yet; of a program that forks, of those that follow it."""
+        """The cheapest that sees this kind, names code and was not asked yet; of one that forks those that follow it."""
         able = [each for each in self.by_kind[kind] if each.backend.sites]
         if self.forked:
             able.sort(key=lambda each: not each.backend.forks)

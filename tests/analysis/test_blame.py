@@ -61,6 +61,7 @@ def test_machinery_is_not_blamed_while_the_project_is_there(machinery):
     [
         "xmalloc", "xcalloc(unsigned long, unsigned long)", "my_calloc", "safe_strdup", "g_malloc0", "zmalloc", "ztrymalloc",
         "checked_realloc(void*, unsigned long)", "mem_alloc", "util::xstrdup(char const*)", "xmalloc_or_die", "emalloc", "alloc",
+        "xmmap", "safe_mmap", "os_mmap64", "xmmap_or_die",
     ],
 )  # fmt: skip
 def test_a_wrapper_with_a_clear_name_is_not_blamed(wrapper):
@@ -68,7 +69,8 @@ def test_a_wrapper_with_a_clear_name_is_not_blamed(wrapper):
 
 
 @pytest.mark.parametrize(
-    "name", ["leak_malloc()", "my_alloc_table_fill", "load_config", "Cache::put(int)", "reallocate_all", "safe_put"]
+    "name",
+    ["leak_malloc()", "my_alloc_table_fill", "load_config", "Cache::put(int)", "reallocate_all", "safe_put", "unmmap"],
 )
 def test_other_names_are_no_wrappers(name):
     frame = code(name, 3)
