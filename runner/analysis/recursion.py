@@ -114,10 +114,15 @@ def _recursing(frames: Sequence[Frame], roles: Sequence[Role]) -> tuple[Frame, s
 
 
 def _largest_frame(frames: Sequence[Frame], roles: Sequence[Role], sample: StackSample) -> tuple[Frame, str, float] | None:
-    """Where nothing repeats, a frame is large itself (alloca(), a local array): the innermost of the program's own is named."""
+    """Where nothing repeats, a frame is large itself (alloca(), a local array): the innermost of the program's own is named.
+
+    What is inlined has no frame of its own.
+    """
     if sample.bytes < _LARGE * len(frames):
         return None
-    for frame, role in zip(frames, roles, strict=True):
-        if role is Role.PROJECT:
-            return frame, f"no function repeats in {len(frames)} frames: one holds a large array or alloca()", 0.6
-    return None
+    own = [frame for frame, role in zip(frames, roles, strict=True) if role is Role.PROJECT and not frame.inlined]
+    if not own:
+        return None
+    names = [function for frame in own if (function := function_of(frame)) is not None]
+    where = f" ({', '.join(names[:_NAMED])}{' ...' if len(names) > _NAMED else ''})" if names else ""
+    return own[0], f"no function repeats in {len(frames)} frames: one{where} holds a large array or alloca()", 0.6

@@ -57,6 +57,16 @@ int main(int count, char **words) {
     return walk(350) == -1;
 }
 """
+# No recursion: a buffer on the stack, a larger one for each message; the last is larger than 2 MB.
+LARGE = """
+#include <alloca.h>
+__attribute__((noinline)) static int receive(int number) {
+    char *room = alloca((size_t)number * 10000); memset(room, number, (size_t)number * 10000);
+    struct timespec pause = {0, 16000000L}; nanosleep(&pause, 0);
+    return room[7];
+}
+int main(void) { int sum = 0; for (int number = 1; number <= 300; number++) sum += receive(number); return sum == -1; }
+"""
 BOUNDED = """
 static int descend(int left) { volatile char room[500]; room[7] = left; return left ? descend(left - 1) + room[7] : 1; }
 int main(void) {
@@ -138,6 +148,15 @@ def test_massif_stacks_names_the_recursing_function(source: str, functions: set[
     assert found["file"] == str(tmp_path / "app.c")
     assert sum(frame["function"] in functions for frame in found["stack"]) > 20
     assert found["bytes"] > 500_000 and "innermost frames" in found["evidence"][0]
+
+
+@pytest.mark.parametrize("profile", [pytest.param("massif-stacks", marks=needs_valgrind), "pmap"])
+def test_a_large_frame_without_recursion_is_named(profile: str, tmp_path: Path) -> None:
+    app = compiled(tmp_path, HEAD + LARGE)
+    assert leakrun("-q", "-p", profile, "-o", tmp_path / "run", app).returncode == 0
+    found = stack_finding(tmp_path / "run")
+    assert found["function"] == "receive" and found["bytes"] > 2_200_000
+    assert any("one (receive, main) holds a large array or alloca()" in text for text in found["evidence"])
 
 
 @pytest.mark.parametrize(
