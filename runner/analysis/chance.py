@@ -10,10 +10,14 @@ _ALIASED = 20  # points at most: so many seldom stand in step with a saw-tooth
 _SOON_ALIASED = 7  # so few may well
 _EVEN = 0.1  # of the usual distance: what the distances of snapshots on a timer differ by
 _CHANCE = 2.5  # standard deviations of a walk by chance: a rise of less is none; up to half as much more it is less sure
+_DOWNWARDS = 0.2  # of the steps of a walk at least
+_DRIFT = 3.0  # standard deviations of a walk by chance, as its steps tell them: less sure than counted blocks do
 _REPLACED = 1.0  # times in the window that as many blocks came as there are: then hardly an old one is left
 _LARGER = 1.1  # the mean block at the end, in units of that at the start: so much may be in their contents
 _MANY_BLOCKS = 100  # fewer have no mean to speak of: one that is filled by realloc is a leak
+_GONE = 0.1  # of the blocks that came, at least: where fewer go, it is no coming and going
 _STEADY = 4.0  # standard errors: steps as even as that are no chance, however small their sum is beside what came and went
+_FEW = 6  # steps of which twice as much is asked: what few steps differ by is known badly (Student's t)
 
 
 def may_be_teeth(times: Floats, row: Floats, allocated: Floats | None) -> Shape | None:
@@ -34,6 +38,23 @@ def may_be_teeth(times: Floats, row: Floats, allocated: Floats | None) -> Shape 
     return Shape.UNDECIDED if window.sum() <= _SOON_ALIASED else Shape.GROWING
 
 
+def may_wander(times: Floats, row: Floats) -> Shape | None:
+    """UNDECIDED where the rise is that of a walk: steps up and down, which add up, and no more upwards than chance would do it.
+
+    From live bytes alone, where frees are not counted. Noise beside a leak goes back and forth about a line, and so is as wide as
+    its steps are; a walk strays from any line, the further the longer it is (the same look as of a unit-root test: Dickey and
+    Fuller 1979). A saw-tooth has few steps down. None where it is none of that.
+    """
+    window = window_of(times)
+    late, seen = times[window], row[window]
+    steps, net = np.diff(seen), seen[-1] - seen[0]
+    if np.count_nonzero(steps < 0) < _DOWNWARDS * np.count_nonzero(steps):
+        return None
+    usual = np.sqrt(((steps - net * np.diff(late) / (late[-1] - late[0])) ** 2).mean())
+    strays = (seen - np.polyval(np.polyfit(late, seen, 1), late)).std()
+    return Shape.UNDECIDED if strays >= usual > 0 and net < _DRIFT * usual * np.sqrt(len(steps)) else None
+
+
 def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats) -> Shape | None:
     """What a rise is where blocks come and go, and so few more came than went that chance would do it: a queue's length.
 
@@ -42,12 +63,13 @@ def may_be_chance(times: Floats, row: Floats, blocks: Floats, allocated: Floats)
     """
     window = window_of(times)
     more = blocks[window][-1] - blocks[window][0]
-    moved = 2 * (allocated[window][-1] - allocated[window][0]) - more
+    came = allocated[window][-1] - allocated[window][0]
+    gone = came - more
     steps = np.diff(row[window])
-    even = steps.mean() >= _STEADY * steps.std() / np.sqrt(len(steps))
-    if moved <= 0 or not _by_count(row, blocks, window) or even:
+    even = steps.mean() >= _STEADY * (1 + _FEW / len(steps)) * steps.std() / np.sqrt(len(steps))
+    if came <= 0 or gone < _GONE * came or not _by_count(row, blocks, window) or even:
         return None
-    deviations = more / np.sqrt(moved)
+    deviations = more / np.sqrt(came + gone)
     if deviations >= 1.5 * _CHANCE:
         return None
     return Shape.UNDECIDED if deviations < _CHANCE else Shape.GROWING

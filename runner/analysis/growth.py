@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from runner.analysis.blame import Blamer, Turnover, blame
-from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth
+from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth, may_wander
 from runner.analysis.frames import Role
 from runner.analysis.judgement import Growing, Growth, Shape, Standing, Trend, describe
 from runner.analysis.losses import loss_turnover
@@ -143,6 +143,8 @@ class _Judge:
         allocated, blocks, made = map(self._counted, (Metric.ALLOCATED_BYTES, Metric.LIVE_BLOCKS, Metric.ALLOCATED_BLOCKS))
         for number in growing:
             shape = may_be_teeth(times, rows[number], None if allocated is None else allocated[number])
+            if allocated is None:
+                shape = may_wander(times, rows[number]) or shape
             if blocks is not None and made is not None and shape is not Shape.UNDECIDED:
                 counted = (times, rows[number], blocks[number], made[number])
                 shape = may_be_replaced(*counted) or may_be_chance(*counted) or shape

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth
+from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth, may_wander
 from runner.analysis.judgement import Shape
 from runner.analysis.trend import judge, spread
 from tests.analysis.leak_shapes import CLEAN, LEAKS, moments
@@ -189,6 +189,33 @@ def grows_by_chance(up):
 def test_a_queue_whose_length_wanders_is_told_from_one_that_grows():
     assert grows_by_chance(0.5).count(Shape.UNDECIDED) > 220
     assert grows_by_chance(0.6).count(Shape.UNDECIDED) < 10
+
+
+def bytes_alone(make, count):
+    """Of 200 series of one shape that the trend alone calls growing, the part that may be a walk."""
+    rng = np.random.default_rng(5)
+    found = []
+    while len(found) < 200:
+        times = moments(rng, count)
+        row = make(rng, times)
+        trend = judge(times, row[None, :]).get(0) if spread(times, 8) else None
+        if trend is not None and trend.shape is Shape.GROWING:
+            found.append(may_wander(times, row))
+    return found.count(Shape.UNDECIDED) / len(found)
+
+
+def walk(rng, times):
+    """A queue's length, up or down by one each millisecond, never below none."""
+    steps = np.where(rng.random(2_000) < 0.5, 1, -1)
+    length = np.append(0, np.cumsum(steps))
+    length -= np.minimum.accumulate(length)
+    return 500.0 * length[((times - times[0]) / (times[-1] - times[0]) * 2_000).astype(int)]
+
+
+def test_a_walk_is_told_from_a_leak_by_live_bytes_alone():
+    assert bytes_alone(walk, 60) > 0.6
+    for name in ("linear", "noisy_linear", "poisson", "saw_tooth_leak", "from_midrun"):
+        assert bytes_alone(LEAKS[name], 60) < 0.02, name
 
 
 def test_a_steady_leak_is_no_chance_however_much_comes_and_goes_beside_it():
