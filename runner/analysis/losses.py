@@ -121,14 +121,17 @@ def _identity(recording: Recording, loss: Loss) -> tuple[object, ...]:
 
 
 def loss_turnover(recording: Recording) -> Turnover | None:
-    """By stack, bytes lost and bytes that were still there at all: the reachable is in good hands. None without records."""
+    """By stack, bytes lost and bytes that were still there at all. None without records.
+
+    The reachable is in good hands, and what only pointers past its start reach is so for all that is known.
+    """
     if not recording.losses:
         return None
     kept: dict[int, float] = defaultdict(float)
     had: dict[int, float] = defaultdict(float)
     for loss in recording.losses:
         had[loss.stack_id] += loss.bytes
-        if loss.kind in (LossKind.DEFINITE, LossKind.POSSIBLE, LossKind.INDIRECT):
+        if loss.kind in (LossKind.DEFINITE, LossKind.INDIRECT):
             kept[loss.stack_id] += loss.bytes
     stacks = range(len(recording.table.stacks))
     return Turnover([kept[stack] for stack in stacks], [had[stack] for stack in stacks])

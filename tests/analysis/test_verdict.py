@@ -228,6 +228,17 @@ def test_suspects_alone_are_no_leak_and_the_reason_says_how_to_tell():
     ]
 
 
+def test_a_wrapper_of_which_one_caller_loses_what_another_points_into_is_not_blamed():
+    def through_wrapper(name, line):
+        return MALLOC, code("put_header", 7), code(name, line), MAIN
+
+    answer = of_losses(
+        (LossKind.DEFINITE, 3000, 30, through_wrapper("lose(int)", 20)),
+        (LossKind.POSSIBLE, 6400, 40, through_wrapper("keep(int)", 30)),
+    )
+    assert [(f.kind, f.function) for f in answer.findings] == [(FindingKind.LOST, "lose"), (FindingKind.SUSPECT, "keep")]
+
+
 def test_suspects_beside_what_is_lost_do_not_count_as_lost():
     answer = of_losses((LossKind.DEFINITE, 300, 3, LOSE), (LossKind.POSSIBLE, 16 * 40, 40, KEEP))
     assert answer.verdict is Verdict.LEAKING
