@@ -180,11 +180,11 @@ class _Court:
         return [f"the kernel sees {finding.function} grow by {size_text(finding.bytes)}" for finding in seen[:2]]
 
     def _of_the_kernel(self) -> list[Finding]:
-        """Its findings as they are, where no tool that names code has another word for them."""
+        """Its findings as they are, where no tool that names code has another word for them, or can't yet say."""
         return [
             replace(finding, evidence=[f"{witness.name}: {text}" for text in finding.evidence])
             for witness, finding in self.unexplained
-            if not self._is_answered(finding)
+            if not self._is_answered(finding) and not self._is_undecided(finding)
         ]
 
     # ---- notes
@@ -225,6 +225,11 @@ class _Court:
     def _is_answered(self, finding: Finding) -> bool:
         """A tool that names code sees nothing grow there, and it is memory that can be kept without being in use."""
         return not _is_mapped_for_good(finding) and any(each.judged({finding.kind}) for each in self._by_code)
+
+    def _is_undecided(self, finding: Finding) -> bool:
+        """An allocator has it, and a tool that names code saw a site of that heap rise, and can't say whether it goes on."""
+        doubts = (doubt for each in self._by_code if each.measured for doubt in each.answer.doubts)
+        return finding.function in KEPT_BY_ALLOCATORS and any(doubt.kind is DoubtKind.SITE for doubt in doubts)
 
     def _as_kept(self, finding: Finding) -> Note:
         stack = finding.kind is FindingKind.STACK_GROWTH

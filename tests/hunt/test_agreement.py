@@ -315,3 +315,12 @@ def test_what_hangs_on_lost_blocks_stands_under_them_however_it_grows() -> None:
     assert sites(agreed) == [("lost", "put", 10), ("growing", "put", 40)]
     used = Note("reachable-at-exit", "in use", "put", "/src/cache.c", 17, 900_000)
     assert len(agree([grown, memcheck(finding(LOST, line=10), notes=[part, used])]).answer.findings) == 3
+
+
+def test_a_heap_that_the_kernel_sees_grow_is_undecided_where_the_tools_are_of_a_site_in_it() -> None:
+    heap = pmap(finding(MAPPING, "[heap]", None, 120_000, None))
+    agreed = agree([heap, massif(doubts=(OF_A_SITE,)), memcheck()])
+    assert (agreed.answer.verdict, sites(agreed)) == (Verdict.INCONCLUSIVE, [])
+    assert agreed.answer.reasons == ["massif: y"]
+    shared = pmap(finding(MAPPING, "/dev/shm/x", None, 120_000, None))
+    assert sites(agree([shared, massif(doubts=(OF_A_SITE,)), memcheck()])) == [("mapping-growth", "/dev/shm/x", None)]
