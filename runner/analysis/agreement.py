@@ -128,7 +128,7 @@ class _Court:
             return []
         blind = self._blind if place.kind is FindingKind.MAPPING_GROWTH else set()
         others = [each for each in self._by_code if each.name not in place.names | blind]
-        against = [each.name for each in others if each.judged({place.kind}) or _saw_it_level_off(each, place)]
+        against = [each.name for each in others if each.judged_at(place) or _saw_it_level_off(each, place)]
         if all(finding.bytes_per_second is None for _, finding in place.said):
             against += [each.name for each in others if each.name not in against and each.is_unsure_of(place)]
         return against

@@ -67,6 +67,16 @@ class Witness:
                 bearing.add(DoubtKind.SITE)
         return [doubt for doubt in self.answer.doubts if doubt.kind in bearing]
 
+    def judged_at(self, place: "Place") -> bool:
+        """Whether what it says of that place is whole: what it can't tell of sites on no stack of it does not bear on it."""
+        near = {place.key} | {_key_of(frame.function, frame.file) for _, finding in place.said for frame in finding.stack}
+        bearing = [
+            doubt
+            for doubt in self.doubts_of(place.kind)
+            if doubt.kind is not DoubtKind.SITE or doubt.function is None or _key_of(doubt.function, doubt.file) in near
+        ]
+        return self.measured and place.kind in self.sees and not bearing
+
     def is_unsure_of(self, place: "Place") -> bool:
         """Whether it saw that site rise, and can't say whether it goes on."""
         at_sites = [doubt for doubt in self.answer.doubts if doubt.kind is DoubtKind.SITE]
@@ -191,7 +201,7 @@ def _close(one: Place, other: Place) -> bool:
 
 
 def without_wrappers(witnesses: Sequence[Witness]) -> list[Witness]:
-    """What one tool blames a function for that another saw through to its caller is the caller's for both.
+    """What one tool blames a function for that another saw through to its caller is its callers' for both, whichever they are.
 
     Only a tool that sees what is freed can tell a wrapper by how its callers' blocks fare; memcheck sees what is lost alone.
     """
@@ -208,7 +218,7 @@ def _seen_through(finding: Finding, witness: Witness, witnesses: Sequence[Witnes
     for other in witnesses:
         for theirs in other.answer.findings if other.name != witness.name else ():
             passed_over = {_key_of(frame.function, frame.file) for frame in theirs.stack[: _blamed(theirs.stack, theirs)]}
-            if (caller := _caller_beyond(finding, passed_over)) and _key(theirs) == _key_of(caller.function, caller.file):
+            if caller := _caller_beyond(finding, passed_over):
                 return _moved(finding, caller)
     return finding
 
