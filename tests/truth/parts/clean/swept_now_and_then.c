@@ -26,7 +26,7 @@ static void $sweep(void) {
     }
 }
 
-/* What nobody points to any more goes at the next sweep. */
+/* What nobody points to any more goes at the next sweep, of which there are some in the shortest run. */
 void $op(long i, double passed) {
     struct $thing *made = (struct $thing *)$alloc(sizeof *made);
     (void)passed;
@@ -34,6 +34,6 @@ void $op(long i, double passed) {
     made->next = $all;
     $all = made;
     $roots[i % $few] = made;
-    if (++$count > $many)
+    if (++$count > 10 * $few)
         $sweep();
 }
