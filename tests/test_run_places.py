@@ -14,7 +14,7 @@ SOURCE = """
 #include <unistd.h>
 static void *kept[1000];
 __attribute__((noinline)) static void keep(int i) { kept[i] = malloc(5000); }
-int main(void) { for (int i = 0; i < 800; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
+int main(void) { for (int i = 0; i < 500; i++) { keep(i); usleep(5000); } return kept[0] == 0; }
 """
 ODD = "100% odd %p %q{HOME} é"
 
@@ -67,9 +67,14 @@ def test_a_run_is_read_the_same_where_it_was_copied_to_and_the_binary_is_gone(pr
     assert kept["findings"] == after["findings"]
 
 
-def test_the_run_directory_is_whole_and_private(program: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert leakrun("-q", "-p", "massif", "-o", run, "--env", "A=b", program).returncode == 0
+@pytest.fixture(scope="module")
+def run(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("measured") / "run"
+    assert leakrun("-q", "-p", "massif", "-o", directory, "--env", "A=b", program).returncode == 0
+    return directory
+
+
+def test_the_run_directory_is_whole_and_private(run: Path) -> None:
     assert run.stat().st_mode & 0o777 == 0o700
     names = {path.name for path in run.iterdir()}
     assert {"manifest.json", "profile.yaml", "raw", "maps", "symbols.json", "samples.csv", "answer.json"} <= names
@@ -128,9 +133,8 @@ def test_a_program_whose_heap_is_empty_is_stopped_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("show", "run"), ("show", "run", "--json"), ("export", "run", "-f", "folded")])
-def test_a_full_disk_behind_stdout_is_told(words: tuple[str, ...], program: Path, tmp_path: Path) -> None:
-    assert leakrun("-q", "-p", "massif", "-o", tmp_path / "run", program).returncode == 0
+def test_a_full_disk_behind_stdout_is_told(words: tuple[str, ...], run: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        ran = subprocess.run([*COMMAND, *words], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        ran = subprocess.run([*COMMAND, *words], cwd=run.parent, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ran.returncode == 3
     assert "the output can't be written: No space left" in ran.stderr and "bug" not in ran.stderr

@@ -20,7 +20,7 @@ static void *volatile kept[1000];
 static void keep(int number) { memset(kept[number] = malloc(2000), 1, 2000); }
 int main(void) {
     if (!fork()) {
-        for (int number = 0; number < 500; number++) { keep(number); usleep(8000); }
+        for (int number = 0; number < 300; number++) { keep(number); usleep(8000); }
         exit(kept[0] == NULL);
     }
     while (wait(NULL) > 0);

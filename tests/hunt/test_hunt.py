@@ -317,7 +317,7 @@ static int first_byte(const char *path) {
 }
 int main(int argc, char **argv) {
     int sum = 0;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 200; i++) {
         sum += first_byte(argv[argc - 1]);
         usleep(10000);
     }
