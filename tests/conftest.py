@@ -15,7 +15,15 @@ from tests import compiling
 
 HERE = Path(__file__).parent
 # They begin first, so that no worker is left alone with one at the end.
-LONGEST = ("tests/hunt", "tests/backends", "tests/live", "tests/builds", "tests/test_answers.py", "tests/test_children.py")
+LONGEST = (
+    "tests/hunt",
+    "tests/backends",
+    "tests/live",
+    "tests/builds",
+    "tests/test_answers.py",
+    "tests/test_children.py",
+    "tests/test_make.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
