@@ -51,6 +51,7 @@ def unrecorded(
         doubts.append(f"the program had less to do than it was meant to: {outcome.load_failure}")
     if len(long) > MOST_NAMED:
         doubts.append(f"{len(long) - MOST_NAMED} more processes left no recording")
+    doubts += _sanitized(heard, manifest)
     doubts += _cut_short({each.pid for each in recordings if not each.complete} | {each.pid for each in long}, outcome)
     limits = list(manifest["tool"].get("limits", ()))
     brief = len(silent) - len(long) if recordings else 0
@@ -63,6 +64,15 @@ def unrecorded(
     if outcome.out_of_memory:
         limits.append(f"the kernel killed the program for want of memory: {outcome.out_of_memory}")
     return {"doubts": tuple(doubts), "limits": tuple(limits)}
+
+
+def _sanitized(processes: Sequence[ProcessOutcome], manifest: Manifest) -> list[str]:
+    """Programs that a shell or a script started, and that can't run under the tool."""
+    first = next((each for each in processes if each.sanitizer), None)
+    if first is None:
+        return []
+    who = f"process {first.pid} ({first.name}) was built with -fsanitize={first.sanitizer}"
+    return [f"{who}, which {manifest['backend']} can't measure: build it without; of ASan's `-p lsan` says what is lost"]
 
 
 def _cut_short(lacking: Set[int | None], outcome: Outcome) -> list[str]:
@@ -81,7 +91,8 @@ def _cut_short(lacking: Set[int | None], outcome: Outcome) -> list[str]:
 def _of_snapshots(processes: Sequence[ProcessOutcome], outcome: Outcome) -> list[str]:
     """What kept snapshots from being taken, or as often as was asked for. Of a brief process none need have been."""
     limits = []
-    unsnapped = [each for each in processes if each.unsnapped and _lived(each, outcome) >= NOTABLE * outcome.seconds]
+    enough = max(NOTABLE * outcome.seconds, SURELY_SEEN)
+    unsnapped = [each for each in processes if each.unsnapped and _lived(each, outcome) >= enough]
     if unsnapped:
         first, count = unsnapped[0], len(unsnapped)
         whose = f"process {first.pid} ({first.name})" if count == 1 else f"{count} processes ({first.pid}, {first.name}, is one)"

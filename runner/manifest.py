@@ -144,6 +144,7 @@ def _process(process: ProcessOutcome, hide: Redaction) -> dict[str, Any]:
         "start_ticks": process.start_ticks,
         "unsnapped": process.unsnapped,
         "rested": process.rested,
+        "sanitizer": process.sanitizer,
     }
 
 
@@ -193,6 +194,7 @@ def _process_of(entry: Mapping[str, Any]) -> ProcessOutcome:
         start_ticks=int(entry["start_ticks"]),
         unsnapped=str(entry.get("unsnapped") or ""),
         rested=float(entry.get("rested") or 0.0),
+        sanitizer=str(entry.get("sanitizer") or ""),
     )
 
 

@@ -272,6 +272,7 @@ class ProcessOutcome:
 
     unsnapped  why not one snapshot of it could be begun; empty where one could, or none was due
     rested     seconds that a snapshot of it took, so long that the next one was put off; 0 where none was
+    sanitizer  what it was built with (-fsanitize=), where the tool can't measure such a program
     """
 
     pid: int
@@ -285,6 +286,7 @@ class ProcessOutcome:
     start_ticks: int = 0  # field 22 of /proc/PID/stat: tells it from a later process with the same pid; 0: not known
     unsnapped: str = ""
     rested: float = 0.0
+    sanitizer: str = ""
 
     @property
     def name(self) -> str:

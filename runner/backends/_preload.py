@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.backends import _sanitizers
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Target
 from runner.profile import Profile
@@ -58,11 +59,14 @@ def given(variable: str, profile: Profile) -> str:
 OTHER_LIBRARY = "name another with --set library=PATH"
 
 
-def preloaded(target: Target, library: Path | None, other: str = OTHER_LIBRARY) -> str:
-    """LD_PRELOAD with the library first. `other` says how to come by another library than this one.
+def preloaded(target: Target, library: Path | None, other: str = OTHER_LIBRARY, *, sanitized: bool = False) -> str:
+    """LD_PRELOAD with the library first. `other` says how to come by another library than this one; `sanitized`: it goes
+    together with a sanitizer.
 
     Raises LeakrunError(UNMEASURED) where it can't be loaded into that program.
     """
+    if not sanitized:
+        _sanitizers.refuse(target, f"with {library.name if library else 'a library'} loaded into it")
     refusal = _refusal(target, library, other)
     if refusal:
         raise LeakrunError(ErrorKind.UNMEASURED, *refusal)

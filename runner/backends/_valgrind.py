@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
+from runner.backends import _sanitizers
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -17,8 +18,6 @@ ALLOCATORS = re.compile(r"tcmalloc|jemalloc|mimalloc")
 VGDB_SECONDS = 60.0  # a checkpoint of a million blocks stops the target for a second or two; a dead target never answers
 
 LEAVING = (b"\0chroot\0", b"\0setuid\0", b"\0setreuid\0", b"\0setresuid\0")  # of programs that may leave home, as Gate calls it
-# Their shadow memory is where valgrind's is. Measured: ASan's ends the program before main(), TSan's takes all memory there is.
-SANITIZERS = {b"\0__asan_init\0": "address", b"\0__tsan_init\0": "thread", b"\0__msan_init\0": "memory"}
 
 YesNo = Literal["yes", "no"]
 
@@ -41,7 +40,8 @@ class ValgrindOptions(ToolOptions):
 class ValgrindBackend(Backend):
     """One of valgrind's tools."""
 
-    marks = (*LEAVING, *SANITIZERS)
+    marks = (*LEAVING, *_sanitizers.MARKS)
+    sanitized = False
 
     def probe(self, options: ToolOptions) -> ToolStatus:
         """Find valgrind and its version. A suppression file that is not there is the user's error, told here."""
@@ -90,12 +90,7 @@ def plan(
             f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
-    for kind in (SANITIZERS[mark] for mark in SANITIZERS if mark in target.marks):
-        raise LeakrunError(
-            ErrorKind.UNMEASURED,
-            f"{target.argv[0]} was built with -fsanitize={kind}, which can't run under valgrind",
-            "build it without for measuring" + ("; `-p lsan` measures it as it is" if kind == "address" else ""),
-        )
+    _sanitizers.refuse(target, "under valgrind")
     if replaces and target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,

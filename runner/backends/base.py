@@ -28,6 +28,7 @@ class Backend(ABC):
     clocked: ClassVar[bool] = False  # it tells growth by the wall clock alone: nothing of a program that ends at once
     forks: ClassVar[bool] = True  # it measures forked processes too
     attaches: ClassVar[bool] = False
+    sanitized: ClassVar[bool] = True  # a program that was built with a sanitizer runs under it
     marks: ClassVar[tuple[bytes, ...]] = ()  # bytes by which an executable shows that the tool is linked into it
     Options: ClassVar[type[ToolOptions]]
 

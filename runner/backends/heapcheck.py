@@ -59,6 +59,7 @@ class Heapcheck(Backend):
     cost = "2 to 10 times slower; 10 us for each malloc"
     slowdown = 4.0
     accounts = False  # what looks like a pointer, anywhere, keeps a block
+    sanitized = False
     Options: ClassVar[type[ToolOptions]] = HeapcheckOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -64,6 +64,7 @@ class Heapprofile(Backend):
     cost = "5 us for each malloc and free"
     slowdown = 2.0
     clocked = True
+    sanitized = False
     Options: ClassVar[type[ToolOptions]] = HeapprofileOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -64,6 +64,7 @@ class Heaptrack(Backend):
     slowdown = 4.0
     clocked = True
     forks = False
+    sanitized = False
     Options: ClassVar[type[ToolOptions]] = HeaptrackOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

@@ -60,6 +60,7 @@ class Jemalloc(Backend):
     slowdown = 2.0
     accounts = False  # where it must be preloaded: gdb's stops leave too few snapshots of a program of seconds
     clocked = True
+    sanitized = False
     Options: ClassVar[type[ToolOptions]] = JemallocOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

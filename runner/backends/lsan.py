@@ -87,8 +87,9 @@ class Lsan(Backend):
         assert isinstance(options, LsanOptions)
         refuse_args(profile, LOADED, "its settings are options: --set use_stacks=0")
         linked = self.linked_in(target)
+        alone = target._replace(preload="")
         libraries = [tool.shim, None if linked else tool.path]
-        preload = [_preload.preloaded(target._replace(preload=""), library) for library in libraries if library is not None]
+        preload = [_preload.preloaded(alone, library, sanitized=linked) for library in libraries if library is not None]
         env: dict[str, str | None] = dict(profile.env)
         env |= {
             "LD_PRELOAD": ":".join(filter(None, (*preload, target.preload))),

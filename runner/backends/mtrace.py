@@ -35,6 +35,7 @@ class Mtrace(Backend):
     cost = "1.2 to 6 times slower, and a line of log for each malloc and free"
     slowdown = 3.0
     accounts = False  # the log has one frame of each call
+    sanitized = False
     Options: ClassVar[type[ToolOptions]] = MtraceOptions
 
     def probe(self, options: ToolOptions) -> ToolStatus:

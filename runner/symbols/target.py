@@ -44,11 +44,11 @@ def inspect_target(argv: Sequence[str], cwd: Path, env: Mapping[str, str], marks
         elf=_runnable_elf(executable, argv[0], env),
         setuid=_gains_privileges(executable),
         script=script if script != executable else None,
-        marks=_marks_in(executable, marks),
+        marks=marks_in(executable, marks),
     )
 
 
-def _marks_in(path: Path, marks: Sequence[bytes]) -> frozenset[bytes]:
+def marks_in(path: Path, marks: Sequence[bytes]) -> frozenset[bytes]:
     """Those of the marks that the file holds; none where it can't be read."""
     if not marks:
         return frozenset()

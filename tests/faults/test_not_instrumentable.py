@@ -96,3 +96,27 @@ def test_debug_info_that_valgrind_gives_up_on_is_no_clean_program(tool: str, tmp
     never_clean(tool, tmp_path / "run", tmp_path / "p", "lose", "1")
     said = answer(tmp_path / "run")
     assert said["verdict"] != "inconclusive" or "gave up as it began" in said["reasons"][0]
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sanitized")
+    (directory / "p.c").write_text("#include <stdlib.h>\nint main(void) { *(int *volatile *)malloc(100) = 0; return 0; }\n")
+    built = subprocess.run(["gcc", "-g", "-fsanitize=address", "-o", "p", "p.c"], cwd=directory, capture_output=True, check=False)
+    if built.returncode:
+        pytest.skip("gcc can't link ASan's library here")
+    return directory / "p"
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "heapprofile", "heapcheck", "jemalloc", "mtrace", "heaptrack"])
+def test_a_program_built_with_a_sanitizer_is_refused_by_name(tool: str, sanitized: Path, tmp_path: Path) -> None:
+    ran = leakrun("-p", tool, "-o", tmp_path / "run", sanitized)
+    assert ran.returncode == 3 and "-fsanitize=address" in ran.stderr and "-p lsan" in ran.stderr, ran.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("tool", ["memcheck", "massif"])
+def test_a_program_built_with_a_sanitizer_behind_a_shell_is_never_clean(tool: str, sanitized: Path, tmp_path: Path) -> None:
+    never_clean(tool, tmp_path / "run", "--cwd", sanitized.parent, "sh", "-c", "./p; sleep 0.5; true")
+    said = answer(tmp_path / "run")
+    assert any("-fsanitize=address" in doubt for doubt in said["doubts"]), said["doubts"]
