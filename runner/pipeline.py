@@ -243,9 +243,14 @@ def _render(rendition: RunCommand, raw: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def never_came_up(request: Request, outcome: Outcome) -> bool:
+    """Whether leakrun stopped the program before it counted as up (--ready): what was asked for was not measured then."""
+    return outcome.stopped_by == "ready" or (outcome.stopped_by == "for" and request.ready is not None and outcome.ready is None)
+
+
 def check_came_up(request: Request, run: RunDirectory, outcome: Outcome) -> None:
-    """Raise LeakrunError(UNMEASURED) where the program was stopped since it never came up."""
-    if outcome.stopped_by == "ready":
+    """Raise LeakrunError(UNMEASURED) where the program was stopped before it had come up."""
+    if never_came_up(request, outcome):
         message = f"the program never came up (--ready {request.ready}), and was stopped"
         raise LeakrunError(ErrorKind.UNMEASURED, message, f"leakrun show {run.path} -v")
 

@@ -259,7 +259,7 @@ class _Course:
 
     def hear(self, candidate: Candidate, step: RunDirectory, outcome: Outcome, answer: Answer) -> None:
         """Take what the tool says into account."""
-        if outcome.stopped_by == "ready":
+        if pipeline.never_came_up(self.program, outcome):
             if outcome is self.plain:
                 pipeline.check_came_up(self.program, step, outcome)
             self.journal.skip(candidate.profile.name, "the program never came up under it")

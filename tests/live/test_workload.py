@@ -89,6 +89,14 @@ def test_without_its_load_no_program_is_clean(tmp_path: Path) -> None:
     assert said["verdict"] == "inconclusive" and "the load was not run" in said["reasons"][0]
 
 
+def test_a_program_that_is_not_up_when_its_time_is_over_was_not_measured(tmp_path: Path) -> None:
+    words = ("-p", "pmap", "--ready", f"test -e {tmp_path}/up", "--for", "1500ms", "-o")
+    done = leakrun(*words, tmp_path / "run", "sleep", "60")
+    assert done.returncode == 3 and "never came up" in done.stderr and "\n  leakrun show" in done.stderr
+    (tmp_path / "up").touch()
+    assert leakrun(*words, tmp_path / "again", "sleep", "60").returncode == 0
+
+
 def test_a_port_that_answers_already_is_another_programs(leaky: Path, port: int, tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
