@@ -1,5 +1,6 @@
 """What valgrind's tools have in common: finding it, its command line, checkpoints through vgdb."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -53,6 +54,10 @@ class ValgrindBackend(Backend):
         found = shutil.which("valgrind")
         if not found:
             return ToolStatus("valgrind", None, install=INSTALL)
+        temporary = os.environ.get("TMPDIR") or "/tmp"  # in it valgrind makes a file for each process as it starts
+        if not (os.path.isdir(temporary) and os.access(temporary, os.W_OK | os.X_OK)):  # noqa: PTH112  # as valgrind takes it
+            needs = f"a directory for valgrind's temporary files, and {temporary} (TMPDIR) can't be written"
+            return ToolStatus("valgrind", None, install="set TMPDIR to one that can, or unset it", lacks=needs)
         try:
             printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):

@@ -89,3 +89,12 @@ def test_so_it_is_in_a_log_that_leakrun_did_not_make(tmp_path: Path) -> None:
     log = ["valgrind", "--leak-check=full", f"--log-file={tmp_path}/log"]
     subprocess.run(["timeout", "-s", "TERM", "3", *log, compiled(tmp_path)], check=False, timeout=60)
     assert any("looks into no registers" in note["text"] for note in answer(tmp_path / "log")["notes"])
+
+
+def test_a_place_for_temporary_files_that_is_not_there_is_named(tmp_path: Path) -> None:
+    ran = leakrun("-p", "memcheck", "-o", tmp_path / "run", "true", TMPDIR=str(tmp_path / "gone"))
+    assert ran.returncode == 3 and not (tmp_path / "run").exists()
+    wrong, advice = ran.stderr.splitlines()
+    assert f"{tmp_path}/gone (TMPDIR) can't be written" in wrong and "set TMPDIR" in advice
+    other = leakrun("-p", "pmap", "--for", "500ms", "-o", tmp_path / "other", "sleep", "9", TMPDIR=str(tmp_path / "gone"))
+    assert other.returncode == 0
