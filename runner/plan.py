@@ -145,7 +145,7 @@ class Trigger(NamedTuple):
     """When to do what, to which processes, and how to know that it worked.
 
     every      seconds between two snapshots; None for none on a timer
-    adaptive   start denser than `every` and grow sparser as the run grows long; with `keep_last`, start at once and grow to `every`
+    adaptive   start denser than `every` and grow sparser as the run grows long; with `keep_last` up to `every`, from the start on
     rss_step   a snapshot for each that many bytes that the process's rss grows
     stack_step a snapshot for each that many bytes that the main thread's stack grows; what other threads' stacks do only the
                process's rss tells: where there are any, also when that has grown by as much, and by a quarter

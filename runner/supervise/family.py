@@ -56,7 +56,6 @@ class Family:
     """All processes below this one, except our own helpers; and those that were adopted, with what is below them.
 
     adopted   pid and start_ticks of processes that are not our children: they are seen to end, and not how
-
     departed  what has ended and was not yet taken notice of by the caller, who empties it
     own_peak  bytes: a child's ru_maxrss is never under what leakrun had when it forked, so that smaller figures say nothing
     """

@@ -24,7 +24,7 @@ def snapshot_interval(every: float, adaptive: bool, taken: int) -> float:
 
 
 def checkpoint_interval(every: float, taken: int) -> float:
-    """The same where each file holds all that the older ones held: at most half of what was there is lost, and `every` at most."""
+    """The same where each file holds all that the older ones held: at most half of what was there is lost, `every` at most."""
     return min(every, _FIRST_CHECKPOINT * 2.0 ** min(taken, 30))
 
 

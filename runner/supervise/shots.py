@@ -182,10 +182,6 @@ class Snapshots:
         series.plan_next(now)
         return self._may_begin(series, now)
 
-    def _has_left_home(self, shot: Shot) -> bool:
-        """In the middle of the snapshot, which will come to nothing."""
-        return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
-
     def _may_begin(self, series: Series, now: float) -> bool:
         return series.gate_is_open() and not self.retention.lacks_room(series.member.pid, series.trigger, now)
 
@@ -242,6 +238,10 @@ class Snapshots:
         shot.seen = self._sight(shot)
         move = shot.attempt.see(now, shot.seen, acting=shot.helper is not None, alive=alive)
         return self._settle(shot, move, now)
+
+    def _has_left_home(self, shot: Shot) -> bool:
+        """In the middle of the snapshot, which will come to nothing."""
+        return shot.series.trigger.gate.at_home and bool(left_home(shot.series.member.pid))
 
     def _settle(self, shot: Shot, move: Move, now: float) -> bool:
         while move is Move.ACT:
