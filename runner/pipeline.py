@@ -164,7 +164,7 @@ def inspect(request: Request, backend: Backend) -> Target:
 
     if request.cwd is not None and not request.cwd.is_dir():
         raise LeakrunError(ErrorKind.USAGE, f"--cwd {request.cwd} is not a directory", "name one that is there")
-    environment = {**os.environ, **dict(request.env)}
+    environment = {**os.environ, **_with_environment(request).env}
     target = inspect_target(request.argv, request.cwd or Path.cwd(), environment, backend.marks)
     return target._replace(preload=environment.get("LD_PRELOAD", ""))
 

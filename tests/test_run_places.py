@@ -113,6 +113,15 @@ def test_the_tool_s_own_settings_can_be_typed_too(
     assert re.fullmatch(expected, json.loads((tmp_path / "run" / "manifest.json").read_text())["environment"][name])
 
 
+@pytest.mark.parametrize("typed", [True, False])
+def test_what_the_environment_preloads_stands_behind_the_tool_s_library(typed: bool, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: heapprofile\n" + ("" if typed else "env: {LD_PRELOAD: libm.so.6}\n"))
+    words = ("--env", "LD_PRELOAD=libm.so.6") if typed else ()
+    leakrun("-q", "-p", "mine.yaml", "-o", "run", *words, "true", cwd=tmp_path)
+    preloaded = json.loads((tmp_path / "run" / "manifest.json").read_text())["environment"]["LD_PRELOAD"].split(":")
+    assert "libtcmalloc" in preloaded[0] and preloaded[1:] == ["libm.so.6"]
+
+
 def test_a_secret_stays_out_of_manifest_and_answer(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("extends: memcheck\nredact: ['--password=.*']\n")
     ran = leakrun("-q", "-p", tmp_path / "mine.yaml", "-o", tmp_path / "run", "true", "--password=hunter4")
