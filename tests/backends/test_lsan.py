@@ -248,12 +248,9 @@ def test_what_it_cannot_see_into_is_refused(target: Target) -> None:
 
 
 def test_the_users_own_settings_stay_before_ours() -> None:
-    target = Target(
-        ("./app",), Path("/srv/app"), Path("/srv"), ElfFacts(64, 62, "/lib64/ld.so"), env=(("LSAN_OPTIONS", "max_leaks=3"),)
-    )
-    plan = lsan.Lsan().plan(
-        target, ToolStatus("liblsan", Path("/x.so"), shim=Path("/y.so")), load_profile("lsan"), Path("/my out")
-    )
+    target = Target(("./app",), Path("/srv/app"), Path("/srv"), ElfFacts(64, 62, "/lib64/ld.so"))
+    profile = load_profile("lsan", ["env.LSAN_OPTIONS=max_leaks=3"])
+    plan = lsan.Lsan().plan(target, ToolStatus("liblsan", Path("/x.so"), shim=Path("/y.so")), profile, Path("/my out"))
     options = str(plan.env["LSAN_OPTIONS"])
     assert options.startswith("max_leaks=3:") and 'log_path="/my out/lsan.0"' in options
     assert plan.env["LD_PRELOAD"] == "/y.so:/x.so"
