@@ -13,7 +13,7 @@ from runner.supervise.schedule import checkpoint_interval, snapshot_interval
 _FIRST_GATE = 0.005  # a young process opens its gate within milliseconds; an old one is asked ever more seldom
 _LAST_GATE = 0.25
 _BRIEF = 0.1  # seconds: a command that is done so soon may be run as often as was asked for
-_REST = 2.0  # times as long as it took the program is left alone after a longer one
+_REST = 1.0  # times as long as it took the program is left alone after a longer one: it has half of the time
 _SETTLED = 3.0  # seconds; tools that make a program slow make its start slow too
 
 

@@ -98,11 +98,11 @@ def test_a_command_is_run_beside_the_program(run: Any, subject: Path) -> None:
     assert [process.pid for process in outcome.processes] == [outcome.pid]  # our own commands are none of the run's
 
 
-def test_a_command_that_takes_long_leaves_the_program_most_of_the_time(run: Any, subject: Path, texts: Any) -> None:
+def test_a_command_that_takes_long_leaves_the_program_half_of_the_time(run: Any, subject: Path, texts: Any) -> None:
     slow = RunCommand(("/bin/sh", "-c", "sleep 0.4; echo whole"), 10, stdout="slow.{pid}.{n}")
     trigger = dump(action=slow, proof=Proof("slow.{pid}.*", b"whole", settle=0.02), every=0.1, before_stop=False)
     outcome = run.start(launch(subject, run, trigger), duration=5.0).outcome()
-    assert 2 <= len(events(outcome, EventKind.SNAPSHOT)) <= 5, "without a rest there would be ten and more"
+    assert 2 <= len(events(outcome, EventKind.SNAPSHOT)) <= 6, "without a rest there would be ten and more"
     assert sum("less often than asked for" in text for text in texts(outcome, EventKind.NOTE)) == 1
     assert outcome.processes[0].rested >= 0.4
 
