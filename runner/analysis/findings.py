@@ -13,7 +13,7 @@ from runner.analysis.wording import count_text, place_text, size_text
 from runner.model import AnswerFrame, Finding, FindingKind, Frame, LossKind, Rate, TimeUnit
 
 _SURE = 0.7  # confidence: growth by jumps of which the last may have been the last has less
-_FEW_BLOCKS = 2  # so many lost blocks that do not grow rank under everything that grows
+_FEW_BLOCKS = 2  # so many lost blocks may be a container's, of which the program's end took the last pointer
 
 
 def growth_findings(growths: Sequence[Growth]) -> list[Finding]:
@@ -116,10 +116,15 @@ def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
 
     def cost(each: Weighed) -> tuple[bool, bool, bool, int]:
         finding = each.finding
-        few = finding.kind is FindingKind.LOST and not each.grows and (finding.blocks or 0) <= _FEW_BLOCKS
-        return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, few and something_grows, -each.weight
+        once = is_lost_once(finding) and not each.grows
+        return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, once and something_grows, -each.weight
 
     return heads_first([each.finding for each in sorted(weighed, key=cost)])
+
+
+def is_lost_once(finding: Finding) -> bool:
+    """Whether it is a lost block or two, as a container is that was in use until the end: what hangs on it may be a leak."""
+    return finding.kind is FindingKind.LOST and (finding.blocks or 0) <= _FEW_BLOCKS
 
 
 def share_of(part: int, whole: int) -> float:

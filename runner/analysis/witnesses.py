@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
+from runner.analysis.findings import is_lost_once
 from runner.analysis.notes import INDIRECT
 from runner.analysis.wording import place_text
 from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Note
@@ -129,8 +130,12 @@ class Place:
 
     @property
     def weight(self) -> int:
-        """Bytes that it costs the process: what it grew by, or what it lost with all that only it pointed to."""
-        return max(finding.bytes for _, finding in self.said)
+        """Bytes that it costs the process: what it grew by, or what it lost with all that only it pointed to.
+
+        Of a container that was lost once what it grew by itself counts: what hangs on it has sites of its own.
+        """
+        own = [finding.bytes for _, finding in self.of(GROWTHS)] if is_lost_once(self.first) else []
+        return max(own or [finding.bytes for _, finding in self.said])
 
     @property
     def names(self) -> set[str]:
@@ -236,10 +241,15 @@ def _moved(finding: Finding, to: AnswerFrame) -> Finding:
 
 
 def is_held(place: Place, witnesses: Sequence[Witness]) -> bool:
-    """Whether one that follows pointers found it lost with other blocks, of which alone it hangs, and no more of it in use."""
+    """Whether one that follows pointers found it lost with other blocks, of which alone it hangs, and no more of it in use.
+
+    Blocks that are lost again and again, and weigh as much with what they hold: a container that was in use until the end,
+    and lost its last pointer then, is not why there is ever more in it.
+    """
     notes = [note for witness in witnesses for note in witness.answer.notes if _speaks_of(note, place)]
     held, used = (sum(note.bytes or 0 for note in notes if note.kind == kind) for kind in (INDIRECT, "reachable-at-exit"))
-    return held > used
+    lost = [finding for witness in witnesses for finding in witness.answer.findings if finding.kind is FindingKind.LOST]
+    return held > used and sum(finding.bytes for finding in lost if not is_lost_once(finding)) >= held
 
 
 def _speaks_of(note: Note, place: Place) -> bool:

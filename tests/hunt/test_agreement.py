@@ -308,12 +308,29 @@ def test_reports_without_a_pid_are_left_as_they_are() -> None:
 
 
 def test_what_hangs_on_lost_blocks_stands_under_them_however_it_grows() -> None:
+    lost = finding(LOST, line=10, size=700_000)
     part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 17, 600_000)
     grown = heapprofile(finding(GROWING, line=17, size=800_000), finding(GROWING, line=40, size=10_000))
-    agreed = agree([grown, memcheck(finding(LOST, line=10), notes=[part])])
+    agreed = agree([grown, memcheck(lost, notes=[part])])
     assert sites(agreed) == [("lost", "put", 10), ("growing", "put", 40)]
     used = Note("reachable-at-exit", "in use", "put", "/src/cache.c", 17, 900_000)
-    assert len(agree([grown, memcheck(finding(LOST, line=10), notes=[part, used])]).answer.findings) == 3
+    assert len(agree([grown, memcheck(lost, notes=[part, used])]).answer.findings) == 3
+
+
+def test_what_hangs_on_a_container_that_was_lost_once_at_the_end_is_no_part_of_it() -> None:
+    table = finding(LOST, "table_new", 3, 700_000, blocks=1)
+    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 7, 600_000)
+    grown = heapprofile(finding(GROWING, size=600_000))
+    assert sites(agree([grown, memcheck(table, notes=[part])])) == [("growing", "put", 7), ("lost", "table_new", 3)]
+    elsewhere = finding(LOST, "get", 50, 9000)
+    assert sites(agree([grown, memcheck(table, elsewhere, notes=[part])]))[0] == ("growing", "put", 7)
+
+
+def test_an_array_that_was_lost_once_weighs_what_it_grew_by_itself() -> None:
+    array = finding(LOST, "push", 3, 700_000, blocks=1)
+    grown = heapprofile(finding(GROWING, size=600_000), finding(GROWING, "push", 3, 20_000))
+    agreed = agree([grown, memcheck(array)])
+    assert sites(agreed) == [("growing", "put", 7), ("lost", "push", 3)]
 
 
 def test_a_heap_that_the_kernel_sees_grow_is_undecided_where_the_tools_are_of_a_site_in_it() -> None:
