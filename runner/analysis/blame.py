@@ -12,6 +12,7 @@ Machinery is skipped (see frames), then the project's own allocation wrappers. A
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -152,6 +153,12 @@ class Blamer:
         named = [p for p, i in enumerate(stack) if self._functions[i] is not None and roles[p] is not Role.HIDDEN]
         shown = [position for position, role in enumerate(roles) if role is not Role.HIDDEN]
         return next(iter(named or shown), HIDDEN)
+
+    def by_allocators(self) -> "Blamer":
+        """The same, but no function counts as a wrapper for what its callers do."""
+        blamer = copy(self)
+        blamer.positions = self.first_positions
+        return blamer
 
     def project_stacks(self) -> Iterable[int]:
         """The stacks whose blamed frame is the project's."""

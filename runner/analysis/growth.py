@@ -33,6 +33,7 @@ SHORTEST_SECONDS = 1.0
 _IDLE = 0.5  # of the time: a program that is at rest from before then has settled
 _REST = 0.1  # of the time at least: a rest at the end that says nothing of what grew before it
 _DOUBTFUL = 0.15  # of the confidence, where a saw-tooth or chance might look the same
+_HANDED = 2  # times: there and back; who leaks faster than another overtakes it once
 _SERIES_POINTS = 120
 _LARGEST = 5  # sites that are named where growth can't be judged
 _LISTED = 500  # growing sites of one recording that become findings; more help nobody
@@ -98,6 +99,7 @@ class _Judge:
         self._recording, self._line, self._blamer, self._growth = recording, line, blamer, growth
         self._site_of_stack, self._roles = fold(recording, blamer)
         self._sites = list(self._roles)
+        self._listed = 0  # growing sites
 
     def fill(self) -> None:
         """Enter into the growth what the snapshots say."""
@@ -106,13 +108,30 @@ class _Judge:
         self._growth.largest = self._largest(fullest)
         if self._growth.unjudged is not None:
             return
+        rows = self._judge_sites()
+        self._growth.total_grows = _total_grows(self._line)
+        if self._growth.total_grows and not self._listed and _changes_hands(self._line.times, rows):
+            self._judge_by_allocators()
+
+    def _judge_sites(self) -> Floats:
+        """Say of each site what it does; sites x snapshots, in bytes."""
         rows = self._without_exit(matrix(self._line, self._site_of_stack, len(self._sites)))
         trends = self._judged(rows)
         self._list_growing(rows, trends)
         mine = [number for number in trends if self._roles[self._sites[number]] is not Role.MACHINERY]
         self._growth.plateaus = self._standing(trends, mine, Shape.PLATEAU)
         self._growth.undecided = self._standing(trends, mine, Shape.UNDECIDED)
-        self._growth.total_grows = _total_grows(self._line)
+        return rows
+
+    def _judge_by_allocators(self) -> None:
+        """Judge again by who allocates, not for whom: a buffer that its users extend in turn is now one's, now another's."""
+        alone = replace(self._growth, growing=[])
+        again = _Judge(self._recording, self._line, self._blamer.by_allocators(), alone)
+        again._judge_sites()
+        if again._listed:
+            self._growth.growing += alone.growing
+            self._growth.unlisted, self._growth.risen_elsewhere = alone.unlisted, alone.risen_elsewhere
+            self._growth.plateaus, self._growth.undecided = alone.plateaus, alone.undecided
 
     def _without_exit(self, rows: Floats) -> Floats:
         """Leave out the snapshots at the end in which globals are destroyed, from the timeline too."""
@@ -173,6 +192,7 @@ class _Judge:
         growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
         growing.sort(key=lambda number: -grown(trends[number]))
         listed = growing[:_LISTED]
+        self._listed = len(listed)
         self._growth.unlisted = len(growing) - len(listed)
         self._growth.risen_elsewhere = float(risen(self._line.times, np.delete(rows, listed, axis=0)).sum())
         stacks = heaviest_stacks(self._line.snapshots[-1], self._site_of_stack)
@@ -277,3 +297,9 @@ def _total_grows(line: Timeline) -> bool:
     totals = np.array([snapshot.totals.get(Metric.LIVE_BYTES, 0) for snapshot in line.snapshots], dtype=float)
     trend = judge(line.times, totals[None, :]).get(0)
     return trend is not None and trend.shape is Shape.GROWING and grown(trend) >= 0.01 * trend.last
+
+
+def _changes_hands(times: Floats, rows: Floats) -> bool:
+    """Whether the site that holds most is another for a while, in the window, and then no longer: one block, of two owners."""
+    most = rows[:, window_of(times)].argmax(axis=0)
+    return int(np.count_nonzero(np.diff(most))) >= _HANDED

@@ -49,6 +49,19 @@ def test_growth_decides_not_size():
     assert "cache_put server.c:7" in answer.reasons[0]
 
 
+def test_a_buffer_that_its_users_extend_in_turn_grows_where_it_is_extended():
+    extend, size = code("buffer_grow", 15), 4096 * np.arange(1, 41)
+    by_other = np.isin(np.arange(40), (19, 20, 30))
+    held = {
+        (extend, code("accept", 41), MAIN): np.where(by_other, 0, size),
+        (extend, code("refuse", 37), MAIN): np.where(by_other, size, 0),
+        (extend, code("print", 51), MAIN): 4096 * (np.arange(40) % 2),
+    }
+    answer = of_growth(held, np.arange(40.0))
+    assert [(f.kind, f.function, f.line, f.bytes) for f in answer.findings] == [(FindingKind.GROWING, "buffer_grow", 15, 155_648)]
+    assert answer.verdict is Verdict.GROWING
+
+
 def test_stacks_of_one_line_are_one_finding_and_two_lines_are_two():
     other = (MALLOC, code("cache_put(int)", 7), code("serve", 90), MAIN)
     below = (code("operator new(unsigned long)", 1), code("cache_put(int)", 7), MAIN)
