@@ -10,22 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from runner import backends, profile, rundir, supervise
+from runner import backends, profile, rundir, sanitizers, supervise
 from runner.attaching import check_attaches
-from runner.backends._sanitizers import MARKS
 from runner.backends.base import Backend
 from runner.errors import ErrorKind, LeakrunError
 from runner.manifest import Manifest
-from runner.plan import Event, EventKind, LaunchPlan, Outcome, ProcessOutcome, RunCommand, Target, ToolStatus
+from runner.plan import Event, EventKind, LaunchPlan, Outcome, RunCommand, Target, ToolStatus
 from runner.profile import Profile
 from runner.rundir import RunDirectory
 from runner.supervise import proc
 
 if TYPE_CHECKING:  # nothing that only reading needs is imported on the way to the launch
     from runner.model import Answer
-
-
-_MOST_PROGRAMS = 100  # files looked into for a sanitizer
 
 
 class Request(NamedTuple):
@@ -96,33 +92,9 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
         tidy(plan, backend, run)
         outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
         if not backend.sanitized:
-            _note_sanitizers(run, target.cwd, outcome)
+            sanitizers.note(outcome.processes, run.maps, target.cwd)
         journal(outcome, "stopping")
     return run, outcome
-
-
-def _note_sanitizers(run: RunDirectory, cwd: Path, outcome: Outcome) -> None:
-    """Note which processes were built with a sanitizer: behind a shell nobody could refuse them, and they ended before main()."""
-    from runner.symbols.target import marks_in
-
-    known: dict[Path, str] = {}
-    for process in outcome.processes:
-        program = _program_of(process, run, cwd)
-        if program is not None and (program in known or len(known) < _MOST_PROGRAMS):
-            if program not in known:
-                known[program] = next((MARKS[mark] for mark in MARKS if mark in marks_in(program, tuple(MARKS))), "")
-            process.sanitizer = known[program]
-
-
-def _program_of(process: ProcessOutcome, run: RunDirectory, cwd: Path) -> Path | None:
-    """The file that a process ran: what it had mapped of that name, or, of one that ended sooner, what its command line names."""
-    first = process.command[0] if process.command else ""
-    for path in run.maps.glob(f"{process.pid}.*"):
-        for mapped in map(os.fsdecode, proc.mapped_paths(path.read_bytes())):
-            if first and os.path.basename(mapped) == os.path.basename(first):  # noqa: PTH119  # a string, not a file
-                return Path(mapped)
-    found = cwd / first if "/" in first else shutil.which(first)
-    return Path(found) if first and found is not None else None
 
 
 def _discard(run: RunDirectory) -> None:

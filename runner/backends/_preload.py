@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.backends import _sanitizers
+from runner import sanitizers
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Target
 from runner.profile import Profile
@@ -66,7 +66,7 @@ def preloaded(target: Target, library: Path | None, other: str = OTHER_LIBRARY, 
     Raises LeakrunError(UNMEASURED) where it can't be loaded into that program.
     """
     if not sanitized:
-        _sanitizers.refuse(target, f"with {library.name if library else 'a library'} loaded into it")
+        sanitizers.refuse(target, f"with {library.name if library else 'a library'} loaded into it")
     refusal = _refusal(target, library, other)
     if refusal:
         raise LeakrunError(ErrorKind.UNMEASURED, *refusal)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from runner.backends import _sanitizers
+from runner import sanitizers
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -41,7 +41,7 @@ class ValgrindOptions(ToolOptions):
 class ValgrindBackend(Backend):
     """One of valgrind's tools."""
 
-    marks = (*LEAVING, *_sanitizers.MARKS)
+    marks = (*LEAVING, *sanitizers.MARKS)
     sanitized = False
 
     def probe(self, options: ToolOptions) -> ToolStatus:
@@ -95,7 +95,7 @@ def plan(
             f"{target.argv[0]} is setuid, setgid or has capabilities: valgrind can't run it",
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
-    _sanitizers.refuse(target, "under valgrind")
+    sanitizers.refuse(target, "under valgrind")
     if replaces and target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
