@@ -255,6 +255,9 @@ def _rests_on_one(place: Place) -> bool:
 
 
 def _saw_it_level_off(witness: Witness, place: Place) -> bool:
+    """A tool of pages has no say in what grows on a heap: that comes by many pages at once, with rests between."""
+    if place.kind not in witness.sees:
+        return False
     where = (place.first.function, place.first.file)
     return any(note.kind == "plateau" and (note.function, note.file) == where for note in witness.answer.notes)
 

@@ -158,6 +158,12 @@ def test_a_tool_that_saw_the_site_level_off_disputes_it_whatever_else_it_doubts(
     assert not agree([heapprofile(finding(GROWING)), other]).answer.findings
 
 
+def test_a_tool_of_pages_disputes_no_growth_on_the_heap() -> None:
+    level = Note("plateau", "put has levelled off", "put", "/src/cache.c", 7, 100)
+    pages = witness("massif-pages", {MAPPING}, notes=[level])
+    assert sites(agree([heapprofile(finding(GROWING)), pages])) == [("growing", "put", 7)]
+
+
 def test_what_is_lost_needs_no_second_tool() -> None:
     agreed = agree([massif(), memcheck(finding(LOST))])
     assert sites(agreed) == [("lost", "put", 7)]
