@@ -139,11 +139,11 @@ def test_the_examples(example: Example, answers: dict[str, dict[str, Any]]) -> N
 
 
 def test_samples_name_the_same_line(grows: Path, tmp_path: Path) -> None:
-    ran = leakrun("-p", "jemalloc-production", "--every", "300ms", "-o", tmp_path / "run", grows, 900, 100000)
+    ran = leakrun("-p", "jemalloc-production", "--every", "300ms", "-o", tmp_path / "run", grows, 1300, 100000)
     assert ran.returncode == 0 and ran.stdout == "done\n"
     said = answer(tmp_path / "run")
     assert site(said) == ("growing", "keep", 8)
-    total = 900 * 100000  # 170 samples: four standard deviations are a third
+    total = 1300 * 100000  # 250 samples: four standard deviations are a quarter
     assert total * 0.67 < said["findings"][0]["bytes"] < total * 1.33
     assert any("heap_v2/524288" in note["text"] and "estimates" in note["text"] for note in said["notes"])
 
