@@ -133,7 +133,7 @@ def conclude_run(run: RunDirectory, query: Query = AS_IT_IS, *, ended: bool = Fa
     backend = backends.get(chosen.backend)
     at_the_end = FindingKind.LOST in backend.sees
     scope = analysis.Scope(
-        sees=backend.sees,
+        sees=backend.seen_with(chosen.options) or backend.sees,
         wrappers=chosen.wrappers,
         warmup=_warmup(query.warmup, manifest),
         unfinished="" if unmeasured else gaps.unfinished(outcome) or (gaps.stopped_early(outcome) if at_the_end else ""),

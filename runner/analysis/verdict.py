@@ -10,6 +10,7 @@ inconclusive  everything else, with what to do: also where only interior pointer
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _GROWS = {
     FindingKind.MAPPING_GROWTH: "mapped memory grows",
     FindingKind.STACK_GROWTH: "the stack grows",
 }
+_BESIDE_THE_HEAP = {FindingKind.MAPPING_GROWTH: "mappings", FindingKind.STACK_GROWTH: "stacks"}
 _GROWTH_KINDS = frozenset(_GROWS)
 _LOSS_KINDS = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 _LOSSES = {Metric.LEAKED_BYTES, Metric.LEAKED_BLOCKS}
@@ -80,7 +82,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     verdict = _verdict(findings, scope, doubts)
     reasons = [*(doubt.text for doubt in doubts), *may_be_kept(findings)]
     if verdict is not Verdict.INCONCLUSIVE:
-        reasons = _grounds(verdict, findings, recordings, growths, losses)
+        reasons = _grounds(verdict, findings, recordings, growths, losses, scope.sees)
     main = recordings[0] if recordings else None
     return Answer(
         verdict=verdict,
@@ -237,10 +239,11 @@ def _grounds(
     recordings: Sequence[Recording],
     growths: Sequence[Growth],
     losses: Sequence[Lost],
+    sees: AbstractSet[FindingKind],
 ) -> list[str]:
     """What the verdict rests on, in figures."""
     if verdict is Verdict.CLEAN:
-        return _grounds_for_clean(recordings, growths)
+        return _grounds_for_clean(recordings, growths, sees)
     grounds = []
     lost = [finding for finding in findings if finding.kind is FindingKind.LOST]
     if lost:
@@ -269,12 +272,14 @@ def _most(finding: Finding) -> str:
     return f", most of it at {place_text(finding.function, finding.file, finding.line, finding.module)}"
 
 
-def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth]) -> list[str]:
+def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth], sees: AbstractSet[FindingKind]) -> list[str]:
     grounds = []
     if growths and not growths[0].unjudged:
         main = growths[0]
         span = span_text(main.span, main.recording.time_unit)
-        grounds.append(f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing by 4 KiB or more")
+        grounds.append(
+            f"in {count_text(main.snapshots, 'snapshot')} over {span} no site keeps growing by 4 KiB or more{_blind(sees)}"
+        )
     unjudged = [growth.recording for growth in growths if growth.unjudged]
     checked = [each for each in recordings if _knows_only_losses(each) or any(each is other for other in unjudged)]
     if checked:
@@ -282,6 +287,14 @@ def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth
             f"{checked[0].tool} saw the program to its end, and nothing is lost; what is still referenced and grows it cannot see"
         )
     return grounds
+
+
+def _blind(sees: AbstractSet[FindingKind]) -> str:
+    """What may grow beside the heap, unseen by a tool of the heap."""
+    if FindingKind.GROWING not in sees:
+        return ""
+    unseen = [word for kind, word in _BESIDE_THE_HEAP.items() if kind not in sees]
+    return f"; what {' and '.join(unseen)} do it cannot see" if unseen else ""
 
 
 def _of_errors(errors: Sequence[AnswerError]) -> list[str]:

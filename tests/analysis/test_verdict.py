@@ -49,6 +49,12 @@ def test_growth_decides_not_size():
     assert "cache_put server.c:7" in answer.reasons[0]
 
 
+def test_clean_says_what_a_tool_of_the_heap_can_not_see():
+    assert of_growth({KEEP: FLAT}).reasons[0].endswith("4 KiB or more; what mappings and stacks do it cannot see")
+    whole = conclude([growing({KEEP: FLAT}, TIMES)], Scope(GROWTH | {FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH}))
+    assert whole.reasons[0].endswith("4 KiB or more")
+
+
 def test_a_buffer_that_its_users_extend_in_turn_grows_where_it_is_extended():
     extend, size = code("buffer_grow", 15), 4096 * np.arange(1, 41)
     by_other = np.isin(np.arange(40), (19, 20, 30))
