@@ -48,6 +48,7 @@ _GLIBC_PATHS = re.compile(
        | (?:^|/)vg_replace_\w+\.c$ | (?:^|/)gperftools[^/]*/src/""",
     re.VERBOSE,
 )
+_GLIBC_FILES = re.compile(rf"(?:{_GLIBC_ROOMS})/[\w/.-]+$")
 _CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
 _RUST_PATHS = re.compile(r"(?:(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/).*\.rs$")  # its standard library
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
@@ -62,6 +63,7 @@ _ALLOCATOR_NAMES = re.compile(
 _ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
+      | __(?:sanitizer|[almt]san|hwasan|ubsan)::  # what a sanitizer does for itself
       | (?:tc|je|mi|__libc|__GI|__asan|__lsan|__wrap|__real)_+\w*(?:alloc|free|memalign|new|delete|mmap|brk|dup)\w*$
       | <std:: | __(?:rust|rdl|rg)_\w*alloc\w*$
       | (?:_rjem_)?je_(?:prof|arena|tcache|tsd|large|malloc|calloc|realloc)\w*$ | prof_backtrace_impl$
@@ -106,8 +108,8 @@ def role_of(frame: Frame, program: str = "") -> Role:
             return Role.LIBRARY
     if frame.module is not None and not ours:
         return Role.MACHINERY if _is_machinery(frame.module) else Role.LIBRARY
-    if frame.file is None and function is not None and function.startswith("__"):
-        return Role.MACHINERY  # a static program carries libc inside
+    if function is not None and function.startswith("__") and (frame.file is None or _GLIBC_FILES.match(frame.file)):
+        return Role.MACHINERY  # a static program carries libc inside; a sanitizer names libc's files and not libc
     return Role.PROJECT
 
 

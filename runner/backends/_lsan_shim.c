@@ -11,10 +11,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "_shim_ending.h"
 
 #define END "leakrun: end\n"
+#define LONGEST_START 1000 /* milliseconds */
 #define STALE (64 << 10) /* bytes of the stack that earlier calls may have left pointers in */
 
 extern int __cxa_atexit(void (*)(void *), void *, void *);
@@ -27,6 +29,7 @@ static pthread_mutex_t looking = PTHREAD_MUTEX_INITIALIZER;
 static volatile sig_atomic_t ended_by;
 static int checks;
 static int last_check_made;
+static volatile sig_atomic_t listens; /* our thread has begun */
 
 static void copy_maps(int to) {
     char room[4096];
@@ -60,8 +63,15 @@ static void say(int number, const char *what) {
     close(to);
 }
 
+/* What the sanitizer allocates as a thread begins, it takes for lost until it knows that thread's stack. */
+static void wait_for_our_thread(void) {
+    const struct timespec moment = {0, 1000000};
+    for (int i = 0; i < LONGEST_START && !listens; i++) nanosleep(&moment, NULL);
+}
+
 static void check(int last) {
     char path[PATH_MAX + 64];
+    wait_for_our_thread();
     pthread_mutex_lock(&looking);
     if (!last_check_made) {
         last_check_made = last;
@@ -110,6 +120,7 @@ static void note_signal(int number) {
 }
 
 static void *wait_for_signals(void *nothing) {
+    listens = 1;
     for (;;) {
         while (sem_wait(&arrived)) continue;
         check(ended_by != 0);
@@ -122,11 +133,15 @@ static void forget_in_child(void) {
     forget_ending();
     if (asked_by && is_handled_by(asked_by, note_signal)) handle_by(asked_by, SIG_IGN);
     pthread_mutex_init(&looking, NULL);
+    listens = 1; /* here it never will */
     checks = 0;
 }
 
 static void listen_for_signals(void) {
-    if (!listen_for_ending()) return;
+    if (!listen_for_ending()) {
+        listens = 1;
+        return;
+    }
     if (asked_by) handle_by(asked_by, note_signal);
     pthread_atfork(NULL, NULL, forget_in_child);
 }

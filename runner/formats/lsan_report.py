@@ -29,7 +29,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import BinaryIO
 
-from runner.mappings import parse_maps
+from runner.mappings import MappingIndex, parse_maps
 from runner.model import Defect, Frame, Loss, LossKind, Recording
 
 FORMAT = "LeakSanitizer's report"
@@ -166,10 +166,20 @@ class _Reader:
         if recording.defects and not self._looked:
             recording.flaws.append("the program was stopped for its errors before leaks were looked for: mend them first")
         _give_indirect_to_its_head(recording)
-        if not recording.mappings:
+        if recording.mappings:
+            self._find_objects()
+        else:
             self._count_from_objects()
         recording.complete = not recording.flaws
         return recording
+
+    def _find_objects(self) -> None:
+        """The sanitizer's own symbolizer names the function, and not the library: libc's files look like a project's then."""
+        index, frames = MappingIndex(self.recording.mappings), self.recording.table.frames
+        for number, frame in enumerate(frames):
+            found = index.find(max(frame.address - 1, 0)) if frame.address is not None else None
+            if frame.module is None and found is not None:
+                frames[number] = frame._replace(module=found.path)
 
     def _count_from_objects(self) -> None:
         """Without the maps an address is known within its object only; in one that is not moved when loaded, not even so."""

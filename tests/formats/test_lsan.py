@@ -11,6 +11,7 @@ from tests.leakrun_command import answer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lsan_report"
 NAMED, LEAKS, CLEAN = GOLDEN / "named" / "named.out", GOLDEN / "leaks" / "leaks.out", GOLDEN / "clean" / "clean.out"
+THREAD_START = GOLDEN / "thread_start" / "thread_start.out"
 
 
 def amounts(path: Path) -> list[tuple[LossKind, int, int, int]]:
@@ -53,6 +54,15 @@ def test_without_the_maps_they_count_from_their_object(tmp_path: Path) -> None:
     offsets = {frame.address for frame in recording.table.frames if frame.module == "/tmp/sanitized/leaks"}
     assert recording.module_relative and offsets and all(offset is not None and offset < 0x10000 for offset in offsets)
     assert amounts(tmp_path / "bare") == amounts(LEAKS)
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_what_a_sanitizer_allocates_as_a_thread_begins_is_not_the_programs(maps: bool, tmp_path: Path) -> None:
+    text = THREAD_START.read_bytes()
+    (tmp_path / "report").write_bytes(text if maps else text.partition(b"leakrun: ")[0])
+    said = answer(tmp_path / "report")
+    assert [(each["function"], each["bytes"]) for each in said["findings"]] == [("main", 10)]
+    assert any("none of the program's code" in note["text"] for note in said["notes"])
 
 
 def test_it_is_found_among_what_the_program_said_and_in_colours(tmp_path: Path) -> None:
