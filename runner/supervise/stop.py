@@ -1,9 +1,9 @@
 """How a run is ended: a pure state machine. It decides; the session does.
 
-The ladder: the last snapshots, the plan's signal, SIGINT, and then waiting. Each rung is given the plan's grace, which
-begins anew whenever output has grown; the last snapshots too have no longer. A rung whose signal the program ignores is no
-rung. The main process is killed only when the user insists and nothing is being written, or where the plan says after how
-long, and then once more after the last snapshots; what outlives it is killed when the ladder is used up.
+The ladder: the last snapshots, the plan's signal, SIGINT, snapshots of what still runs, and then waiting. Each rung is given
+the plan's grace, which begins anew whenever output has grown; the last snapshots too have no longer. A rung whose signal the
+program ignores is no rung. The main process is killed only when the user insists and nothing is being written, or where the
+plan says after how long, and then after the last snapshots; what outlives it is killed when the ladder is used up.
 """
 
 from enum import Enum, IntEnum
@@ -128,7 +128,7 @@ class StopSequence:
             Rung.SNAPSHOT: [Deed.SNAPSHOT],
             Rung.SIGNAL: [Deed.SIGNAL],
             Rung.INTERRUPT: [Deed.INTERRUPT],
-            Rung.WAITING: [Deed.TELL],
+            Rung.WAITING: [Deed.SNAPSHOT, Deed.TELL] if self._kill_after is None else [Deed.TELL],  # else right before the kill
             Rung.LAST: [Deed.SNAPSHOT],
             Rung.KILLED: [Deed.KILL],
         }.get(rung, [])

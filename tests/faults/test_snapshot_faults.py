@@ -98,6 +98,31 @@ def test_a_massif_that_is_killed_soon_has_its_first_checkpoint(start: Any, leake
     assert "leaks" in named and said["verdict"] != "clean" and not said["run"]["complete"]
 
 
+STAYS = """
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void stay(int number) { (void)number; }
+__attribute__((noinline)) static void leaks(void) { *(void *volatile *)malloc(20000) = 0; }
+int main(void) {
+    signal(SIGTERM, stay), signal(SIGINT, stay);
+    for (;;) leaks(), usleep(20000);
+}
+"""
+
+
+def test_a_program_that_stays_has_a_checkpoint_of_after_both_signals(start: Any, compiled: Any) -> None:
+    run = start("-p", "massif", "--set", "stop.grace=1s", compiled("stays", STAYS))
+    run.wait_until(lambda: events_so_far(run.directory, "snapshot"))
+    run.process.send_signal(signal.SIGTERM)
+    run.wait_until(lambda: any(each["text"] == "sent SIGINT" for each in events_so_far(run.directory, "signal")))
+    interrupted = events(run.directory, "signal")[-1]["time"]
+    run.wait_until(lambda: events(run.directory, "snapshot")[-1]["time"] > interrupted)
+    os.kill(run.target, signal.SIGKILL)
+    assert run.process.wait() == 128 + signal.SIGKILL
+    assert "leaks" in [each["function"] for each in answer(run.directory)["findings"]]
+
+
 DROPS = """
 #include <grp.h>
 #include <stdlib.h>

@@ -28,7 +28,7 @@ def history(
 def test_the_ladder_of_a_stop_by_kill() -> None:
     stop = StopSequence(StopPlan(grace=2))
     assert stop.ask(0, "terminate", delivered=False, grown_at=NEVER) == [Deed.SNAPSHOT]
-    assert history(stop, 20, snapping=1) == [(1.0, Deed.SIGNAL), (3.0, Deed.INTERRUPT), (5.0, Deed.TELL)]
+    assert history(stop, 20, snapping=1) == [(1.0, Deed.SIGNAL), (3.0, Deed.INTERRUPT), (5.0, Deed.SNAPSHOT), (5.0, Deed.TELL)]
     assert stop.by == "terminate"
 
 
@@ -41,7 +41,7 @@ def test_the_ladder_of_a_stop_by_the_terminal() -> None:
 def test_that_it_stays_is_said_again_and_ever_more_seldom() -> None:
     stop = StopSequence(StopPlan(grace=2))
     stop.ask(0, "for", delivered=False, grown_at=NEVER)
-    told = history(stop, 500, grown=3)[2:]
+    told = history(stop, 500, grown=3)[3:]
     assert [deed for _, deed in told] == [Deed.TELL] * 4
     assert [now for now, _ in told] == pytest.approx([7, 67, 187, 427], abs=0.2)
     assert stop.ask(500, "interrupt", delivered=True, grown_at=3) == [Deed.KILL]
@@ -52,7 +52,7 @@ def test_a_rung_whose_signal_is_ignored_is_left_at_once() -> None:
     stop.ask(0, "for", delivered=False, grown_at=NEVER)
     assert history(stop, 0) == [(0.0, Deed.SIGNAL)]
     assert stop.refused(0) == [Deed.INTERRUPT]
-    assert history(stop, 20) == [(2.0, Deed.TELL)]
+    assert history(stop, 20) == [(2.0, Deed.SNAPSHOT), (2.0, Deed.TELL)]
 
 
 def test_where_the_plan_says_so_it_is_killed_after_last_snapshots() -> None:
