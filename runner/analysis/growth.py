@@ -88,62 +88,125 @@ def growth_of(recording: Recording, line: Timeline, blamer: Blamer) -> Growth:
     growth = Growth(recording, why_unjudged(recording, line), line.span, line.taken)
     growth.growing += stack_growth(recording)
     if line.snapshots:
-        _Judge(recording, line, blamer, growth).fill()
+        _fill(growth, sites_of(recording, line, blamer, judged=growth.unjudged is None))
     return growth
 
 
-class _Judge:
-    """The sites of one recording over its snapshots, and what is said of them."""
+def sites_of(recording: Recording, line: Timeline, blamer: Blamer, *, judged: bool) -> "Sites":
+    """Every site of `recording` over the snapshots of `line`; what is said of them only where it can be `judged`.
 
-    def __init__(self, recording: Recording, line: Timeline, blamer: Blamer, growth: Growth) -> None:
-        self._recording, self._line, self._blamer, self._growth = recording, line, blamer, growth
-        self._site_of_stack, self._roles = fold(recording, blamer)
-        self._sites = list(self._roles)
-        self._listed = 0  # growing sites
+    Where none grows while the whole does, and now one site has most of it and now another, it is judged by who allocates, not
+    for whom: a buffer that its users extend in turn.
+    """
+    sites = Sites(recording, line, blamer, judged=judged)
+    if not judged or sites.growing or not sites.total_grows() or not _changes_hands(sites.line.times, sites.rows):
+        return sites
+    by_allocators = Sites(recording, sites.line, blamer.by_allocators(), judged=judged)
+    return by_allocators if by_allocators.growing else sites
 
-    def fill(self) -> None:
-        """Enter into the growth what the snapshots say."""
-        fullest = max(self._line.snapshots, key=live_total)
-        self._growth.total = live_total(fullest)
-        self._growth.largest = self._largest(fullest)
-        if self._growth.unjudged is not None:
-            return
-        rows = self._judge_sites()
-        self._growth.total_grows = _total_grows(self._line)
-        if self._growth.total_grows and not self._listed and _changes_hands(self._line.times, rows):
-            self._judge_by_allocators()
 
-    def _judge_sites(self) -> Floats:
-        """Say of each site what it does; sites x snapshots, in bytes."""
-        rows = self._without_exit(matrix(self._line, self._site_of_stack, len(self._sites)))
-        trends = self._judged(rows)
-        self._list_growing(rows, trends)
-        mine = [number for number in trends if self._roles[self._sites[number]] is not Role.MACHINERY]
-        self._growth.plateaus = self._standing(trends, mine, Shape.PLATEAU)
-        self._growth.undecided = self._standing(trends, mine, Shape.UNDECIDED)
-        return rows
+def _fill(growth: Growth, sites: "Sites") -> None:
+    """Enter what is said of the sites."""
+    fullest = max(sites.line.snapshots, key=live_total)
+    growth.total = live_total(fullest)
+    growth.largest = sites.largest(fullest)
+    if growth.unjudged is not None:
+        return
+    listed = sites.growing[:_LISTED]
+    growth.growing += sites.described(listed)
+    growth.unlisted = len(sites.growing) - len(listed)
+    growth.risen_elsewhere = float(risen(sites.line.times, np.delete(sites.rows, listed, axis=0)).sum())
+    growth.plateaus, growth.undecided = sites.standing(Shape.PLATEAU), sites.standing(Shape.UNDECIDED)
+    growth.total_grows = sites.total_grows()
 
-    def _judge_by_allocators(self) -> None:
-        """Judge again by who allocates, not for whom: a buffer that its users extend in turn is now one's, now another's."""
-        alone = replace(self._growth, growing=[])
-        again = _Judge(self._recording, self._line, self._blamer.by_allocators(), alone)
-        again._judge_sites()
-        if again._listed:
-            self._growth.growing += alone.growing
-            self._growth.unlisted, self._growth.risen_elsewhere = alone.unlisted, alone.risen_elsewhere
-            self._growth.plateaus, self._growth.undecided = alone.plateaus, alone.undecided
 
-    def _without_exit(self, rows: Floats) -> Floats:
+class Sites:
+    """The sites of one recording over its snapshots.
+
+    line     its timeline, without the exit where it is judged
+    blamer   who is blamed
+    sites    by number
+    rows     sites x snapshots, in bytes
+    trends   what is said of each row, by its number
+    growing  the numbers of those that grow, by most first
+    """
+
+    def __init__(self, recording: Recording, line: Timeline, blamer: Blamer, *, judged: bool) -> None:
+        self._recording, self.line, self.blamer = recording, line, blamer
+        self.site_of_stack, self._roles = fold(recording, blamer)
+        self.sites = list(self._roles)
+        self.rows = matrix(line, self.site_of_stack, len(self.sites))
+        self.trends: dict[int, Trend] = {}
+        if judged:
+            self._leave_out_exit()
+            self.trends = self._judged()
+        growing = [number for number, trend in self.trends.items() if trend.shape is Shape.GROWING]
+        self.growing = sorted(growing, key=lambda number: -grown(self.trends[number]))
+
+    def total_grows(self) -> bool:
+        """Whether live bytes as a whole grow by the same test, by a hundredth of what lives or more."""
+        totals = np.array([snapshot.totals.get(Metric.LIVE_BYTES, 0) for snapshot in self.line.snapshots], dtype=float)
+        trend = judge(self.line.times, totals[None, :]).get(0)
+        return trend is not None and trend.shape is Shape.GROWING and grown(trend) >= 0.01 * trend.last
+
+    def largest(self, snapshot: Snapshot) -> list[Standing]:
+        """The sites that hold most in a snapshot, those first that people can change."""
+        alone = Timeline([snapshot], self.line.times[-1:], 1, self.line.until)
+        held = matrix(alone, self.site_of_stack, len(self.sites))[:, 0]
+        system = np.array([role in (Role.MACHINERY, Role.NAMELESS) for role in self._roles.values()], dtype=bool)
+        order = np.lexsort((-held, system))[:_LARGEST]
+        return [Standing(self.sites[number], int(held[number])) for number in order if held[number] > 0]
+
+    def standing(self, shape: Shape) -> list[Standing]:
+        """The sites of a shape that people can change, those that hold most first."""
+        found = [
+            Standing(self.sites[number], round(trend.last), trend)
+            for number, trend in self.trends.items()
+            if trend.shape is shape and self._roles[self.sites[number]] is not Role.MACHINERY
+        ]
+        return sorted(found, key=lambda standing: -standing.bytes)
+
+    def described(self, numbers: Sequence[int]) -> list[Growing]:
+        """What is said of sites that grow."""
+        stacks = heaviest_stacks(self.line.snapshots[-1], self.site_of_stack)
+        blocks = self._blocks()
+        return [self._growing(number, stacks.get(number), blocks.get(number)) for number in numbers]
+
+    def _growing(self, number: int, stack_id: int | None, blocks: int | None) -> Growing:
+        trend = self.trends[number]
+        return Growing(
+            recording=self._recording,
+            kind=self._recording.growth_kind,
+            site=self.sites[number],
+            stack_id=stack_id,
+            frame=None if stack_id is None else self.blamer.frame(stack_id),
+            trend=trend,
+            bytes=grown(trend),
+            blocks=blocks,
+            series=thinned(self.line.times, self.rows[number]),
+            evidence=describe(trend, self._recording.time_unit),
+            confidence=trend.confidence * _trust(self.blamer, stack_id),
+        )
+
+    def _blocks(self) -> dict[int, int]:
+        """By site, how many more blocks it has at the end than at the start; nothing where blocks aren't counted."""
+        ends = Timeline([self.line.snapshots[0], self.line.snapshots[-1]], self.line.times[[0, -1]], 2, self.line.until)
+        if any(Metric.LIVE_BLOCKS not in snapshot.columns for snapshot in ends.snapshots):
+            return {}
+        rows = matrix(ends, self.site_of_stack, len(self.sites), Metric.LIVE_BLOCKS)
+        return dict(enumerate(np.maximum(rows[:, 1] - rows[:, 0], 0).astype(int).tolist()))
+
+    def _leave_out_exit(self) -> None:
         """Leave out the snapshots at the end in which globals are destroyed, from the timeline too."""
-        line = self._line
-        keep = before_frees(line.times, rows)
+        line = self.line
+        keep = before_frees(line.times, self.rows)
         if keep < len(line.times) and spread(line.times[:keep], FEWEST_SNAPSHOTS):
-            self._line = Timeline(line.snapshots[:keep], line.times[:keep], line.taken, line.until)
-        return rows[:, : len(self._line.times)]
+            self.line = Timeline(line.snapshots[:keep], line.times[:keep], line.taken, line.until)
+            self.rows = self.rows[:, :keep]
 
-    def _judged(self, rows: Floats) -> dict[int, Trend]:
+    def _judged(self) -> dict[int, Trend]:
         """What is said of each row. Where all came to rest late in the run, what grew until then may only want for load."""
-        line = self._line
+        line, rows = self.line, self.rows
         trends = judge(line.times, rows)
         busy = busy_snapshots(line)
         place = (line.times[busy - 1] - line.times[0]) / line.span
@@ -151,11 +214,11 @@ class _Judge:
             for number, trend in judge(line.times[:busy], rows[:, :busy]).items():
                 if trend.shape is Shape.GROWING and (number not in trends or trends[number].shape is not Shape.GROWING):
                     trends[number] = replace(trend, shape=Shape.UNDECIDED, span=line.span, by="rest")
-        return self._less_sure(rows, trends)
+        return self._less_sure(trends)
 
-    def _less_sure(self, rows: Floats, trends: dict[int, Trend]) -> dict[int, Trend]:
+    def _less_sure(self, trends: dict[int, Trend]) -> dict[int, Trend]:
         """What may be a saw-tooth that the snapshots met at one place after another; where frees are counted, chance too."""
-        times = self._line.times
+        times, rows = self.line.times, self.rows
         growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
         if not growing:
             return trends
@@ -173,56 +236,9 @@ class _Judge:
 
     def _counted(self, metric: Metric) -> Floats | None:
         """Sites x snapshots; None where the tool does not count it."""
-        if any(metric not in snapshot.columns for snapshot in self._line.snapshots):
+        if any(metric not in snapshot.columns for snapshot in self.line.snapshots):
             return None
-        return matrix(self._line, self._site_of_stack, len(self._sites), metric)
-
-    def _largest(self, snapshot: Snapshot) -> list[Standing]:
-        alone = Timeline([snapshot], self._line.times[-1:], 1, self._line.until)
-        held = matrix(alone, self._site_of_stack, len(self._sites))[:, 0]
-        system = np.array([role in (Role.MACHINERY, Role.NAMELESS) for role in self._roles.values()], dtype=bool)
-        order = np.lexsort((-held, system))[:_LARGEST]  # what people can change first
-        return [Standing(self._sites[number], int(held[number])) for number in order if held[number] > 0]
-
-    def _standing(self, trends: dict[int, Trend], numbers: Sequence[int], shape: Shape) -> list[Standing]:
-        found = [Standing(self._sites[n], round(trends[n].last), trends[n]) for n in numbers if trends[n].shape is shape]
-        return sorted(found, key=lambda standing: -standing.bytes)
-
-    def _list_growing(self, rows: Floats, trends: dict[int, Trend]) -> None:
-        growing = [number for number, trend in trends.items() if trend.shape is Shape.GROWING]
-        growing.sort(key=lambda number: -grown(trends[number]))
-        listed = growing[:_LISTED]
-        self._listed = len(listed)
-        self._growth.unlisted = len(growing) - len(listed)
-        self._growth.risen_elsewhere = float(risen(self._line.times, np.delete(rows, listed, axis=0)).sum())
-        stacks = heaviest_stacks(self._line.snapshots[-1], self._site_of_stack)
-        blocks = self._blocks()
-        for number in listed:
-            series = thinned(self._line.times, rows[number])
-            self._growth.growing.append(self._growing(number, trends[number], stacks.get(number), blocks.get(number), series))
-
-    def _growing(self, number: int, trend: Trend, stack_id: int | None, blocks: int | None, series: Series) -> Growing:
-        return Growing(
-            recording=self._recording,
-            kind=self._recording.growth_kind,
-            site=self._sites[number],
-            stack_id=stack_id,
-            frame=None if stack_id is None else self._blamer.frame(stack_id),
-            trend=trend,
-            bytes=grown(trend),
-            blocks=blocks,
-            series=series,
-            evidence=describe(trend, self._recording.time_unit),
-            confidence=trend.confidence * _trust(self._blamer, stack_id),
-        )
-
-    def _blocks(self) -> dict[int, int]:
-        """By site, how many more blocks it has at the end than at the start; nothing where blocks aren't counted."""
-        ends = Timeline([self._line.snapshots[0], self._line.snapshots[-1]], self._line.times[[0, -1]], 2, self._line.until)
-        if any(Metric.LIVE_BLOCKS not in snapshot.columns for snapshot in ends.snapshots):
-            return {}
-        rows = matrix(ends, self._site_of_stack, len(self._sites), Metric.LIVE_BLOCKS)
-        return dict(enumerate(np.maximum(rows[:, 1] - rows[:, 0], 0).astype(int).tolist()))
+        return matrix(self.line, self.site_of_stack, len(self.sites), metric)
 
 
 def grown(trend: Trend) -> int:
@@ -290,13 +306,6 @@ def stack_growth(recording: Recording) -> list[Growing]:
             confidence=trend.confidence * owner.sure,
         )
     ]
-
-
-def _total_grows(line: Timeline) -> bool:
-    """Whether live bytes as a whole grow by the same test, by a hundredth of what lives or more."""
-    totals = np.array([snapshot.totals.get(Metric.LIVE_BYTES, 0) for snapshot in line.snapshots], dtype=float)
-    trend = judge(line.times, totals[None, :]).get(0)
-    return trend is not None and trend.shape is Shape.GROWING and grown(trend) >= 0.01 * trend.last
 
 
 def _changes_hands(times: Floats, rows: Floats) -> bool:

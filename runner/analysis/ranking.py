@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from runner.analysis.blame import Blamer
-from runner.analysis.growth import Series, blamers_of, grown, risen, stack_growth, thinned, why_unjudged
+from runner.analysis.growth import Series, blamers_of, grown, risen, sites_of, stack_growth, thinned, why_unjudged
 from runner.analysis.judgement import Growing, Shape, Trend
-from runner.analysis.sites import Site, fold
-from runner.analysis.timeline import Timeline, heaviest_stacks, matrix, timeline
-from runner.analysis.trend import FLOOR, Floats, judge
+from runner.analysis.sites import Site
+from runner.analysis.timeline import Timeline, heaviest_stacks, timeline
+from runner.analysis.trend import FLOOR, Floats
 from runner.model import FindingKind, Frame, Recording
 
 _ORDER = {
@@ -95,12 +95,11 @@ def rank(recordings: Sequence[Recording], wrappers: Sequence[str] = (), warmup: 
 
 
 def _sites(recording: Recording, line: Timeline, blamer: Blamer, *, judged: bool) -> list[Ranked]:
-    site_of_stack, roles = fold(recording, blamer)
-    sites, rows = list(roles), matrix(line, site_of_stack, len(roles))
-    trends = judge(line.times, rows) if judged else {}
+    judgement = sites_of(recording, line, blamer, judged=judged)
+    line, rows, trends = judgement.line, judgement.rows, judgement.trends
     shapes = _shapes(trends, line.times, rows, judged=judged)
     parts = risen(line.times, rows) if judged else np.maximum(rows[:, -1] - rows[:, 0], 0)
-    stacks = _stacks(line, site_of_stack)
+    stacks = _stacks(line, judgement.site_of_stack)
     found = []
     for number in np.flatnonzero(rows.max(axis=1) > 0).tolist():
         row, trend, shape = rows[number], trends.get(number), shapes[number]
@@ -113,8 +112,8 @@ def _sites(recording: Recording, line: Timeline, blamer: Blamer, *, judged: bool
             Ranked(
                 recording=recording,
                 kind=recording.growth_kind,
-                site=sites[number],
-                frame=blamer.frame(stacks[number]),
+                site=judgement.sites[number],
+                frame=judgement.blamer.frame(stacks[number]),
                 stack_id=stacks[number],
                 shape=shape,
                 slope=slope,

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from runner.analysis import Scope, conclude
 from runner.analysis.judgement import Shape
 from runner.analysis.ranking import rank
@@ -61,6 +63,29 @@ def test_processes_in_which_a_site_does_the_same_are_one_line() -> None:
     (leak,) = [each for each in ranking.sites if each.site and each.site.function == "leak"]
     assert (leak.pids, leak.rise, leak.last) == ([1, 2], 160_000, 160_000)
     assert [watched.recording.pid for watched in ranking.processes] == [1, 2]
+
+
+def test_a_buffer_that_its_users_extend_in_turn_is_ranked_where_it_is_extended() -> None:
+    extend, by_other = code("buffer_grow", 15), (19, 20, 30)
+    series = {
+        (extend, code("accept", 41), MAIN): [0.0 if n in by_other else 4096.0 * n for n in range(41)],
+        (extend, code("refuse", 37), MAIN): [4096.0 * n if n in by_other else 0.0 for n in range(41)],
+        (extend, code("print", 51), MAIN): [4096.0 * (n % 2) for n in range(41)],
+    }
+    (found,) = conclude([growing(series, TIMES)], Scope(GROWTH)).findings
+    first = rank([growing(series, TIMES)]).sites[0]
+    assert first.site is not None
+    assert (first.site.function, first.site.line, first.shape) == ("buffer_grow", 15, Shape.GROWING)
+    assert (first.rise, first.slope) == (found.bytes, found.bytes_per_second)
+
+
+def test_what_grows_by_chance_alone_is_ranked_as_the_findings_have_it() -> None:
+    steps = np.random.default_rng(1).choice([-30_000, 30_000], (60, len(TIMES)))
+    queues = {at(f"queue{n}", n): row for n, row in enumerate(1_000_000.0 + np.cumsum(steps, axis=1))}
+    found = {each.function for each in conclude([growing(queues, TIMES)], Scope(GROWTH)).findings}
+    assert {
+        each.site.function for each in rank([growing(queues, TIMES)]).sites if each.site and each.shape is Shape.GROWING
+    } == found
 
 
 def test_two_snapshots_are_a_difference_and_one_is_a_list() -> None:
