@@ -334,6 +334,7 @@ class Finding:
     pids: list[int]
     stack: list[AnswerFrame]
     series: list[tuple[float, int]] = field(default_factory=list)  # (time, bytes), for a sparkline
+    indirect_bytes: int = 0  # of a lost one: of its bytes those that only its blocks point to
 
 
 @dataclass(slots=True)

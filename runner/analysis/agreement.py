@@ -8,11 +8,13 @@ from math import prod
 from runner.analysis.findings import Weighed, may_be_kept, ordered, share_of
 from runner.analysis.witnesses import (
     GROWTHS,
+    HEAP_GROWTHS,
     LOSSES,
     PRECEDENCE,
     Place,
     Said,
     Witness,
+    containers,
     is_held,
     places,
     text_of,
@@ -22,7 +24,6 @@ from runner.analysis.witnesses import (
 from runner.analysis.wording import count_text, size_text
 from runner.model import Answer, AnswerError, Doubt, DoubtKind, Finding, FindingKind, Note, Verdict
 
-_HEAP_GROWTHS = GROWTHS - {FindingKind.STACK_GROWTH}
 _WHAT = {
     FindingKind.LOST: "lost memory",
     FindingKind.GROWING: "growth of the heap",
@@ -98,8 +99,9 @@ class _Court:
         self._blind = self._blind_to_mappings()
         named = places(witnesses)
         self.idle = [place for place in named if self._is_idle(place)]
-        lost = any(place.kind is FindingKind.LOST for place in named)
-        self.held = [place for place in named if lost and place.kind is FindingKind.GROWING and is_held(place, witnesses)]
+        for place in containers(named, witnesses):
+            place.container = True
+        self.held = [place for place in named if place.kind is FindingKind.GROWING and is_held(place, named, witnesses)]
         left = [place for place in named if place not in self.idle and place not in self.held]
         self.standing = [place for place in left if not self._dissenters(place)]
         heard = with_kin([place for place in left if self._dissenters(place)])
@@ -124,7 +126,7 @@ class _Court:
 
         Those who can't decide count where nobody saw it grow in time: by bytes allocated, a container always does.
         """
-        if place.kind not in _HEAP_GROWTHS:
+        if place.kind not in HEAP_GROWTHS:
             return []
         blind = self._blind if place.kind is FindingKind.MAPPING_GROWTH else set()
         others = [each for each in self._by_code if each.name not in place.names | blind]
@@ -251,7 +253,7 @@ def _may_be_filled(finding: Finding) -> bool:
 
 
 def _rests_on_one(place: Place) -> bool:
-    return place.kind in _HEAP_GROWTHS and len({witness.name for witness, _ in place.of(GROWTHS)}) == 1
+    return place.kind in HEAP_GROWTHS and len({witness.name for witness, _ in place.of(GROWTHS)}) == 1
 
 
 def _saw_it_level_off(witness: Witness, place: Place) -> bool:
@@ -335,7 +337,15 @@ def _reasons(verdict: Verdict, findings: Sequence[Finding], doubts: Sequence[Dou
     }[first.kind]
     where = text_of(first) if first.function or first.file else "the program"
     more = f", and {count_text(len(findings) - 1, 'more finding')}" if len(findings) > 1 else ""
-    return [f"{what} {where}{more}"]
+    return [f"{what} {where}{more}", *(_loss_below(findings) if verdict is Verdict.LEAKING else [])]
+
+
+def _loss_below(findings: Sequence[Finding]) -> list[str]:
+    """Why it is called leaking, where something that grows stands first."""
+    worst = next(finding for finding in findings if finding.kind is FindingKind.LOST)
+    amount = f"{size_text(worst.bytes)} in {count_text(worst.blocks or 0, 'block')}"
+    held = f", {size_text(worst.indirect_bytes)} of it what they point to" if worst.indirect_bytes else ""
+    return [] if worst is findings[0] else [f"{amount} are lost at {text_of(worst)}{held}"]
 
 
 def _errors(witnesses: Sequence[Witness]) -> list[AnswerError]:

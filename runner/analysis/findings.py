@@ -68,6 +68,7 @@ def loss_findings(losses: Sequence[Lost]) -> list[Finding]:
             replace(
                 finding,
                 bytes=lost.bytes,
+                indirect_bytes=lost.indirect_bytes,
                 blocks=lost.blocks,
                 share=share_of(lost.bytes, whole),
                 confidence=lost.confidence(),

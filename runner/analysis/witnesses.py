@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from runner.analysis.findings import is_lost_once
 from runner.analysis.notes import INDIRECT
@@ -17,6 +18,7 @@ from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, Finding
 
 LOSSES = frozenset({FindingKind.LOST, FindingKind.SUSPECT})
 GROWTHS = frozenset({FindingKind.GROWING, FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH})
+HEAP_GROWTHS = GROWTHS - {FindingKind.STACK_GROWTH}
 # What a site is called where tools call it differently: the first that any of them says.
 PRECEDENCE = (
     FindingKind.LOST,
@@ -28,6 +30,7 @@ PRECEDENCE = (
 _IN_PAGES = 2  # times as much as was asked for: that much may go to whole pages
 _NEAR = 5  # lines
 _KIN = 4  # frames above or below the blamed one
+_OFTEN = 2  # times as many moments at which it grew as blocks were lost: it grew in those that were there
 _TEMPLATE = re.compile(r"<[^<>]*>")
 
 
@@ -97,11 +100,12 @@ Said = tuple[Witness, Finding]
 
 @dataclass(slots=True)
 class Place:
-    """One site, and who named it."""
+    """One site, and who named it. `container`: what was lost was in use until the end, and more than one grew in it then."""
 
     key: tuple[str, str]
     line: int | None
     said: list[Said] = field(default_factory=list)
+    container: bool = False
 
     def of(self, kinds: Iterable[FindingKind]) -> list[Said]:
         """What was said of these kinds: what has a name first, then most bytes."""
@@ -134,7 +138,9 @@ class Place:
 
         Of a container that was lost once what it grew by itself counts: what hangs on it has sites of its own.
         """
-        own = [finding.bytes for _, finding in self.of(GROWTHS)] if is_lost_once(self.first) else []
+        own = [finding.bytes for _, finding in self.of(GROWTHS)] if self.container or is_lost_once(self.first) else []
+        if self.container:
+            own.append(self.first.bytes - self.first.indirect_bytes)
         return max(own or [finding.bytes for _, finding in self.said])
 
     @property
@@ -240,16 +246,53 @@ def _moved(finding: Finding, to: AnswerFrame) -> Finding:
     return replace(finding, function=to.function, signature=to.signature, file=to.file, line=to.line, module=to.module)
 
 
-def is_held(place: Place, witnesses: Sequence[Witness]) -> bool:
+def containers(named: Sequence[Place], witnesses: Sequence[Witness]) -> list[Place]:
+    """Places of lost blocks that were in use until the end, and lost their last pointer then, while what hangs on them grew.
+
+    They are a few; or what grew did so at more moments than blocks were lost, so that it grew in those that were there, and
+    none of it is in use.
+    """
+    parts = [place for place in named if place.kind in HEAP_GROWTHS and _held(place, witnesses) > _used(place, witnesses)]
+    for_long = [place for place in parts if not _used(place, witnesses)]
+    moments = max((_moments(finding) for place in for_long for _, finding in place.of(HEAP_GROWTHS)), default=0)
+    lost = [place for place in named if parts and place.kind is FindingKind.LOST and place.first.indirect_bytes]
+    return [place for place in lost if is_lost_once(place.first) or _holds_what_grew(place.first, moments)]
+
+
+def _holds_what_grew(lost: Finding, moments: int) -> bool:
+    return lost.indirect_bytes > lost.bytes / 2 and moments > _OFTEN * (lost.blocks or 0)
+
+
+def _moments(finding: Finding) -> int:
+    """At how many snapshots there was more of it than ever before."""
+    sizes = [size for _, size in finding.series]
+    highest = list(accumulate(sizes, max))
+    return sum(later > before for before, later in pairwise(highest))
+
+
+def is_held(place: Place, named: Sequence[Place], witnesses: Sequence[Witness]) -> bool:
     """Whether one that follows pointers found it lost with other blocks, of which alone it hangs, and no more of it in use.
 
-    Blocks that are lost again and again, and weigh as much with what they hold: a container that was in use until the end,
-    and lost its last pointer then, is not why there is ever more in it.
+    Blocks that are lost again and again, and weigh as much with what they hold: a container is not why there is ever more in it.
     """
-    notes = [note for witness in witnesses for note in witness.answer.notes if _speaks_of(note, place)]
-    held, used = (sum(note.bytes or 0 for note in notes if note.kind == kind) for kind in (INDIRECT, "reachable-at-exit"))
-    lost = [finding for witness in witnesses for finding in witness.answer.findings if finding.kind is FindingKind.LOST]
-    return held > used and sum(finding.bytes for finding in lost if not is_lost_once(finding)) >= held
+    held = _held(place, witnesses)
+    lost = [each.first for each in named if each.kind is FindingKind.LOST and not (each.container or is_lost_once(each.first))]
+    return held > _used(place, witnesses) and sum(finding.bytes for finding in lost) >= held
+
+
+def _held(place: Place, witnesses: Sequence[Witness]) -> int:
+    """Bytes of it that hang on lost blocks alone."""
+    return _noted(INDIRECT, place, witnesses)
+
+
+def _used(place: Place, witnesses: Sequence[Witness]) -> int:
+    """Bytes of it that were in use at the end."""
+    return _noted("reachable-at-exit", place, witnesses)
+
+
+def _noted(kind: str, place: Place, witnesses: Sequence[Witness]) -> int:
+    notes = [note for witness in witnesses for note in witness.answer.notes if note.kind == kind and _speaks_of(note, place)]
+    return sum(note.bytes or 0 for note in notes)
 
 
 def _speaks_of(note: Note, place: Place) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.analysis import Scope, conclude
-from runner.model import Frame, LossKind, Verdict
+from runner.model import Frame, Loss, LossKind, Verdict
 from tests.analysis.recordings import LIBC, LOSSES, MAIN, MALLOC, code, losing
 
 
@@ -21,6 +21,14 @@ def test_what_is_lost_on_a_stack_that_ends_in_the_allocator_is_nobody_s_excuse(o
     assert "ends in the allocator" in answer.findings[0].evidence[0]
     system = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame("_dl_init", module="/lib64/ld-linux-x86-64.so.2"))))
     assert not system.findings
+
+
+def test_a_finding_says_how_much_hangs_on_its_blocks() -> None:
+    stack = (MALLOC, code("table_new", 7), MAIN)
+    recording = losing((LossKind.DEFINITE, 300, 3, stack), (LossKind.DEFINITE, 5000, 1, stack))
+    recording.losses[1] = Loss(LossKind.DEFINITE, 5000, 1, recording.losses[1].stack_id, 4900)
+    (found,) = conclude([recording], Scope(LOSSES)).findings
+    assert (found.bytes, found.blocks, found.indirect_bytes) == (5300, 4, 4900)
 
 
 def test_rust_s_standard_library_is_not_to_blame() -> None:
