@@ -3,7 +3,7 @@
 import re
 
 from runner.formats._valgrind import LARGEST, amount_of
-from runner.model import Amount, Loss, LossKind
+from runner.model import Amount, Frame, Loss, LossKind, Recording
 
 LOSS_KINDS = {
     "Leak_DefinitelyLost": LossKind.DEFINITE,
@@ -12,13 +12,15 @@ LOSS_KINDS = {
     "Leak_StillReachable": LossKind.REACHABLE,
 }
 
-TOOL_VERSION = re.compile(r"Using Valgrind-([0-9]+(?:\.[0-9]+)*)")
+TOOL_VERSION = re.compile(r"Using [Vv]algrind-([0-9]+(?:\.[0-9]+)*)")
 
 # A program that dies by one of these has a fault of its own; others were sent to it.
 CRASHES = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"}
 
 # Measured (3.19): what one of them alone pointed to counts as definitely lost, and all that hangs on it as indirectly lost.
 EMPTIED = "a signal ended it, and then memcheck looks into no registers: what one of them alone pointed to counts as lost"
+
+UNLISTED = "lost memory is not listed (--leak-check=full)"
 
 # 96 (32 direct, 64 indirect) bytes in 1 blocks are definitely lost in loss record 6 of 7
 # 1,024 (+1,024) bytes in 2 (+2) blocks are still reachable in loss record 1 of 2      (an incremental leak check)
@@ -70,3 +72,13 @@ class LeakRecords:
             amount.bytes = min(amount.bytes + loss.bytes - loss.indirect_bytes, LARGEST)
             amount.blocks = min(amount.blocks + loss.blocks, LARGEST)
         return sums
+
+
+def add_unlisted(recording: Recording) -> None:
+    """Add what the summary counts as definitely lost and no record lists (--leak-check=summary): a loss without a place."""
+    whole = (recording.leak_summary or {}).get(LossKind.DEFINITE)
+    if whole is None or not whole.blocks or any(loss.kind is LossKind.DEFINITE for loss in recording.losses):
+        return
+    recording.losses.append(Loss(LossKind.DEFINITE, whole.bytes, whole.blocks, recording.table.intern([Frame()])))
+    if UNLISTED not in recording.limits:
+        recording.limits.append(UNLISTED)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from runner.formats._memcheck import CRASHES, EMPTIED, TOOL_VERSION, LeakRecords, loss_of
+from runner.formats._memcheck import CRASHES, EMPTIED, TOOL_VERSION, UNLISTED, LeakRecords, add_unlisted, loss_of
 from runner.formats._valgrind import Rows, add_flaw, amount_of, mark_inlined, parse_frame, text_of
 from runner.model import Amount, Defect, Frame, HeapSummary, Loss, LossKind, Recording
 
@@ -23,13 +23,15 @@ _TOOL = r"([A-Z]\S+), an? [a-z]"  # Memcheck, a memory error detector
 _OPENING = (
     r"(?:HEAP SUMMARY:|LEAK SUMMARY:|[0-9,]+ [^\n]*bytes in [0-9,]+ [^\n]*blocks are "
     r"|Invalid (?:read|write) of size |Conditional jump or move depends on uninit|Use of uninitialised value "
-    r"|Syscall param |Invalid free\(\) |Mismatched free\(\) |Source and destination overlap )"
+    r"|Syscall param |Invalid free\(\) |Mismatched free\(\) |Source and destination overlap "
+    r"|FILE DESCRIPTORS: )"
 )
 _BANNER, _MINE = (re.compile(rf"=={_STAMP}[0-9]+== *{begin}".encode()) for begin in (_TOOL, _OPENING))
 _IS_BANNER, _IS_OPENING = re.compile(_TOOL), re.compile(rf"{_TOOL}| *{_OPENING}")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _WORD, _ESCAPED = re.compile(r"(?:\\.|[^ \\])+"), re.compile(r"\\(.)")
-_FRAME = re.compile(r"   (?:at|by) (0x.*)", re.DOTALL)
+_FRAME = re.compile(r" *(?:at|by) (0x[0-9A-Fa-f]+:.*)", re.DOTALL)  # pasted somewhere it may have lost its indent
+_BESIDE = re.compile(r"Address 0x|Block was |Uninitialised value was |Originally ")  # auxiliary lines without theirs
 _KINDS = (
     ("Invalid read of size ", "InvalidRead"),
     ("Invalid write of size ", "InvalidWrite"),
@@ -57,13 +59,14 @@ _CLOSED_DESCRIPTOR = re.compile(r"File descriptor \S+ .*(?:is|was) already close
 _SIGNAL_NAME = re.compile(r"signal [0-9]+ \((SIG[A-Z0-9]+)\)")
 _DELTA = r"(?: \([+-][0-9,]+\))?"
 _LEAK_LINE = re.compile(rf" *({'|'.join(LossKind)}): ([0-9,]+){_DELTA} bytes in ([0-9,]+){_DELTA} blocks")
-_IN_USE = re.compile(r" *in use at exit: ([0-9,]+) bytes in ([0-9,]+) blocks")
-_USAGE = re.compile(r" *total heap usage: ([0-9,]+) allocs, ([0-9,]+) frees, ([0-9,]+) bytes allocated")
+_OLD = r"malloc/free: "  # until 3.4
+_IN_USE = re.compile(rf"(?:{_OLD}| *)in use at exit: ([0-9,]+) bytes in ([0-9,]+) blocks")
+_USAGE = re.compile(rf"(?:{_OLD}| *total heap usage: )([0-9,]+) allocs, ([0-9,]+) frees, ([0-9,]+) bytes allocated")
 _CONTEXT = re.compile(r"([0-9,]+) errors in context [0-9,]+ of [0-9,]+:")
-_ALL_FREED = "All heap blocks were freed -- no leaks are possible"
+_ALL_FREED = re.compile(r"(?:All heap blocks were freed|No malloc'd blocks) -- no leaks are possible")
 _UNSHOWN = {
-    "Rerun with --leak-check=full to see details of leaked memory": "lost memory is not listed (--leak-check=full)",
-    "Reachable blocks (those to which a pointer was found) are not shown.": "reachable memory is not listed (--show-leak-kinds)",
+    "Rerun with --leak-check=full to see details of leaked memory": UNLISTED,
+    "Reachable blocks (those to which a pointer was found) are not shown": "reachable memory is not listed (--show-leak-kinds)",
 }
 
 
@@ -169,6 +172,7 @@ class _Process:
         """All that it said, and what is missing."""
         self._end_record()
         self._recording.losses = self._leaks.losses
+        add_unlisted(self._recording)
         if not self.ended:
             add_flaw(self._recording, "there is no ERROR SUMMARY: the log is cut, or it was written with -q")
         return self._recording
@@ -192,7 +196,7 @@ class _Process:
             frame = parse_frame(frame_text[1])
             if self._record is not None and frame is not None:
                 self._record.stacks[-1][1].append(frame)
-        elif text[0] == " " and text[1:2] != " " and self._record is not None:
+        elif self._record is not None and (_BESIDE.match(text) or (text[0] == " " and text[1:2] != " ")):
             self._record.add_line(text.strip())
         elif not self._take_summary(text) and text[0] != " ":
             self._end_record()
@@ -211,10 +215,10 @@ class _Process:
             recording.parent_pid = amount_of(text.removeprefix("Parent PID: "))
         elif text.startswith("ERROR SUMMARY: "):
             self.ended = True
-        elif text in _UNSHOWN:
-            if _UNSHOWN[text] not in recording.limits:
-                recording.limits.append(_UNSHOWN[text])
-        elif text == _ALL_FREED:
+        elif (unshown := _UNSHOWN.get(text.rstrip("."))) is not None:
+            if unshown not in recording.limits:
+                recording.limits.append(unshown)
+        elif _ALL_FREED.match(text):
             recording.leak_summary = {kind: Amount(0, 0) for kind in LossKind}
         elif (context := _CONTEXT.fullmatch(text)) is not None:
             self._count = amount_of(context[1])
@@ -244,7 +248,7 @@ class _Process:
             return
         stack_ids = [self._stack_id(frames) for _, frames in record.stacks]
         if (loss := loss_of(record.headline, 0)) is not None:
-            loss.stack_id = self._recording.table.stack_id(()) if stack_ids[0] is None else stack_ids[0]
+            loss.stack_id = self._recording.table.intern([Frame()]) if stack_ids[0] is None else stack_ids[0]
             self._leaks.add(loss, record.headline)
             self._loss = loss
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 from xml.etree.ElementTree import Element
 
-from runner.formats._memcheck import CRASHES, EMPTIED, LOSS_KINDS, TOOL_VERSION, LeakRecords, loss_of
+from runner.formats._memcheck import CRASHES, EMPTIED, LOSS_KINDS, TOOL_VERSION, LeakRecords, add_unlisted, loss_of
 from runner.formats._valgrind import add_flaw, amount_of, mark_inlined
 from runner.formats._xml_records import XmlRecords, documents
 from runner.model import Amount, Defect, Frame, HeapSummary, LossKind, Recording
@@ -87,6 +87,7 @@ class _Reader:
             add_flaw(recording, "the file is cut after memcheck's leak check had begun")
         recording.losses = self._leaks.losses
         self._sum_up()
+        add_unlisted(recording)
         return recording
 
     def _sum_up(self) -> None:
@@ -141,7 +142,7 @@ class _Reader:
         self._defects[_text(element, "unique")] = defect
 
     def _take_loss(self, element: Element, kind: str, message: str, stack_id: int | None) -> None:
-        stack_id = self._recording.table.stack_id(()) if stack_id is None else stack_id
+        stack_id = self._recording.table.intern([Frame()]) if stack_id is None else stack_id
         loss = loss_of(message, stack_id)
         size, blocks = amount_of(element.findtext("xwhat/leakedbytes")), amount_of(element.findtext("xwhat/leakedblocks"))
         if loss is None or size is None or blocks is None or loss.indirect_bytes > size:

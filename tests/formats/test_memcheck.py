@@ -12,6 +12,7 @@ from runner.errors import ErrorKind, LeakrunError
 from runner.formats import memcheck_text, memcheck_xml, read_file, read_files, recognise
 from runner.formats._xml_records import documents
 from runner.model import Amount, LossKind, Recording, check_valid
+from tests.leakrun_command import answer
 
 pytestmark = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -280,3 +281,63 @@ def test_a_document_ends_wherever_it_does(size: int) -> None:
     assert parts == [first, b"\n" + PROTOCOL_6 + b"\n<pid>1</pid>"]
     close = b" " * (size - 20) + b"<valgrindoutput></valgrindoutput>"
     assert [part.read(1 << 20) for part in documents(io.BytesIO(close + close.lstrip()))] == [close, close.lstrip()]
+
+
+def bare(text: bytes, pid: bytes = b"5") -> Recording:
+    return memcheck_text.read(io.BytesIO(b"".join(b"==%b== %b\n" % (pid, row) for row in text.split(b"\n"))), "log")
+
+
+SUMMARY = b"LEAK SUMMARY:\n   definitely lost: 40 bytes in 2 blocks\n   indirectly lost: 0 bytes in 0 blocks"
+END = b"ERROR SUMMARY: 0 errors from 0 contexts (suppressed: 0 from 0)"
+
+
+def test_what_only_the_summary_counts_as_lost_is_lost_at_an_unknown_place(tmp_path: Path) -> None:
+    """--leak-check=summary, which is memcheck's default."""
+    for text in (b"%b\n%b" % (SUMMARY, END), b"%b\n%b" % (END, SUMMARY.replace(b"blocks", b"blocks."))):  # and until 3.4
+        (tmp_path / "log").write_bytes(b"==5== Memcheck, a memory error detector.\n==5== " + text.replace(b"\n", b"\n==5== "))
+        said = answer(tmp_path / "log")
+        assert said["verdict"] == "leaking" and [(each["bytes"], each["function"]) for each in said["findings"]] == [(40, None)]
+        assert any("--leak-check=full" in note["text"] for note in said["notes"])
+
+
+def test_the_summary_of_protocol_6_counts_too() -> None:
+    without = re.sub(rb"<error>.*?</error>", b"", PROTOCOL_6, flags=re.DOTALL)
+    recording = memcheck_xml.read(io.BytesIO(without), "xml")
+    assert without != PROTOCOL_6 and recording.leak_summary is not None
+    assert [(loss.kind, loss.bytes) for loss in recording.losses] == [
+        (LossKind.DEFINITE, recording.leak_summary[LossKind.DEFINITE].bytes)
+    ]
+
+
+def test_a_log_that_lost_its_indents_has_the_same_stacks() -> None:
+    """As it is where it was pasted into a page."""
+    log = (GOLDEN / "memcheck_text/leaks/memcheck.log").read_bytes()
+    pasted = re.sub(rb"^(==\d+==) +", rb"\1 ", log, flags=re.MULTILINE)
+    assert pasted != log and said(memcheck_text.read(io.BytesIO(pasted), "log")) == said(
+        memcheck_text.read(io.BytesIO(log), "log")
+    )
+
+
+def test_a_record_without_a_stack_is_counted() -> None:
+    """grep's output of many logs."""
+    lost = b"t1.log:==5== 48 bytes in 1 blocks are definitely lost in loss record 2 of 4\n"
+    (recording,) = memcheck_text.read_all(io.BytesIO(lost), "log")
+    assert [(loss.bytes, len(recording.table.stacks[loss.stack_id])) for loss in recording.losses] == [(48, 1)]
+
+
+def test_the_words_of_an_older_memcheck_are_known() -> None:
+    """Until 3.4: the sums on the heap behind the count of errors, and full stops."""
+    recording = bare(
+        b"Using valgrind-3.4.1-Debian, a dynamic binary instrumentation framework.\n"
+        b"ERROR SUMMARY: 0 errors from 0 contexts (suppressed: 17 from 1)\n"
+        b"malloc/free: in use at exit: 1,100 bytes in 3 blocks.\nmalloc/free: 7 allocs, 4 frees, 2,100 bytes allocated."
+    )
+    heap = recording.heap_summary
+    assert recording.complete and recording.tool_version == "3.4.1" and heap is not None
+    assert (heap.in_use_at_exit, heap.allocations, heap.frees, heap.allocated_bytes) == (Amount(1100, 3), 7, 4, 2100)
+    none = bare(b"No malloc'd blocks -- no leaks are possible.\n" + END)
+    assert none.leak_summary == {kind: Amount(0, 0) for kind in LossKind}
+
+
+def test_a_log_that_begins_with_its_open_files_is_recognised() -> None:
+    assert recognise(b"done.\n==7== FILE DESCRIPTORS: 5 open at exit.\n==7== Open file descriptor 4: /x\n") is memcheck_text
