@@ -4,11 +4,13 @@ The format is what ms_print reads (valgrind's massif/ms_main.c and coregrind/m_x
 and `time_unit:`, then sections set apart by `#-----------`: one with `snapshot=N`, one with its time, its sizes in bytes
 and its tree. A row of a tree is `n<children>: <bytes> <frame>`, indented by depth. Below the root the first level is
 where memory was allocated and the deepest is `main`, so a path read downwards is a stack, leaf first. A node's bytes are
-the sum of its children's, so only rows without children carry bytes here.
+the sum of its children's, so only rows without children carry bytes here; where massif met a malformed stack (it warns of it
+in its log) a node may have more than its children, and what it has more is its own.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from runner.formats._valgrind import CHUNK_BYTES, LONGEST_ROW, add_flaw, amount_of, parse_frame, text_of, with_inlined_marked
@@ -17,6 +19,7 @@ from runner.model import BELOW_THRESHOLD, Column, FindingKind, Metric, Recording
 FORMAT = "massif.out"
 
 LOADED = "what the loader maps (dlopen) is left out: massif does not see all of it unmapped"
+UNEVEN = "massif met malformed stacks: what a place has more than its callers together is counted at the place, without a caller"
 NO_ALLOCATION = "massif saw no allocation: is the program static, or does it bring an allocator of its own?"
 _SEPARATOR = b"#-----------"
 _SEPARATOR_ROW = _SEPARATOR + b"\n"
@@ -35,6 +38,7 @@ _XTREE_ROOT = re.compile(r"(\w+) : [\w ]+")
 # One expression for all rows of a block: the trees are nearly all of a file, and so this is the reader's speed.
 # A row that is none matches too, without groups.
 _TREE_ROW = re.compile(rb"( *+)n(?:0: ([0-9]++)|[0-9]++: [0-9]++) (.++)\n|.*\n")  # indent, bytes of a leaf, frame
+_ANY_ROW = re.compile(rb"( *+)n([0-9]++): ([0-9]{1,18}+) (.++)\n")  # indent, children, bytes, frame
 _ROOT_ROW = re.compile(rb"n([0-9]+): ([0-9]{1,18}) (.+)")
 _BELOW = re.compile(rb"in [0-9]+ places?, (all )?below massif's threshold.*")
 _DEFAULT_THRESHOLD = 1.0
@@ -56,7 +60,12 @@ def sniff(head: bytes) -> bool:
 
 def read(stream: BinaryIO, name: str) -> Recording:
     """One recording with every snapshot. Times are seconds, instructions or bytes allocated, as `time_unit:` says."""
-    return _Reader(stream, name).recording()
+    reader = _Reader(stream, name)
+    recording = reader.recording()
+    if reader.is_uneven:
+        stream.seek(0)
+        recording = _CarefulReader(stream, name).recording()
+    return recording
 
 
 class _Source:
@@ -116,6 +125,12 @@ class _Reader:
         self._depth = _DEFAULT_DEPTH
         self._xtree = False
         self._heap = True
+        self._uneven = 0  # trees that don't add up
+
+    @property
+    def is_uneven(self) -> bool:
+        """Once all was read: trees don't add up, and not just the last one of a file that is cut."""
+        return self._uneven > self._source.unfinished
 
     def recording(self) -> Recording:
         recording, source = self._recording, self._source
@@ -222,19 +237,24 @@ class _Reader:
         expected = int(root[2])
         for block in blocks:
             try:
-                self._add_rows(_TREE_ROW.findall(*block), amounts)
+                self._add_rows(block, amounts)
             except IndexError as error:
                 raise _DamageError("its tree is too deep") from error
+        self._end_rows(root, amounts)
         if root[1] == b"0" and expected:  # the root is all that there is
             amounts[self._recording.table.intern([BELOW_THRESHOLD])] = expected
         found = sum(amounts.values())
         if found != expected:
+            self._uneven += 1
             raise _DamageError(f"its tree adds up to {found} of {expected} bytes: the file is cut or damaged")
 
-    def _add_rows(self, rows: list[tuple[bytes, bytes, bytes]], amounts: dict[int, int]) -> None:
+    def _end_rows(self, root: re.Match[bytes], amounts: dict[int, int]) -> None:
+        """All rows of the tree were added."""
+
+    def _add_rows(self, block: tuple[bytes, int, int], amounts: dict[int, int]) -> None:
         """Adds what the leaves of these rows hold to `amounts`, by stack id. The reader's speed is this function's."""
         known, stack_ids, path = self._frame_ids.get, self._stack_ids, self._path
-        for indent, size, described in rows:
+        for indent, size, described in _TREE_ROW.findall(*block):
             frame_id = known(described)
             if frame_id is None:
                 frame_id = self._new_frame(described)
@@ -294,6 +314,47 @@ class _Reader:
         for snapshot in self._recording.snapshots:
             snapshot.totals.pop(metric, None)
             snapshot.columns.pop(metric, None)
+
+
+class _CarefulReader(_Reader):
+    """Looks at every node of the trees, where the other looks at the leaves: what it has more than its children is its own."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        super().__init__(stream, name)
+        self._open: list[_Node] = []  # from below the root to the last row
+
+    def _add_rows(self, block: tuple[bytes, int, int], amounts: dict[int, int]) -> None:
+        for indent, children, size, described in _ANY_ROW.findall(*block):
+            frame_id = self._frame_ids.get(described)
+            self._close(len(indent), amounts)
+            above = self._open[-1] if self._open else _Node((), 0, 0)
+            above.awaited -= 1
+            above.rest -= int(size)
+            stack = (*above.stack, self._new_frame(described) if frame_id is None else frame_id)
+            self._open.append(_Node(stack, int(children), int(size), leaf=children == b"0"))
+
+    def _close(self, depth: int, amounts: dict[int, int]) -> None:
+        """The nodes at `depth`, from 1, and below have all their children; where they lack some the file is damaged there."""
+        while len(self._open) >= max(depth, 1):
+            node = self._open.pop()
+            if node.awaited == 0 and node.rest > 0:
+                stack_id = self._recording.table.stack_id(node.stack)
+                amounts[stack_id] = amounts.get(stack_id, 0) + node.rest
+                if not node.leaf and UNEVEN not in self._recording.limits:
+                    self._recording.limits.append(UNEVEN)
+
+    def _end_rows(self, root: re.Match[bytes], amounts: dict[int, int]) -> None:
+        self._close(1, amounts)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A node whose children are being read: its stack, how many of them are to come, and the bytes that they have not."""
+
+    stack: tuple[int, ...]
+    awaited: int
+    rest: int
+    leaf: bool = False
 
 
 def _value(row: bytes | None, key: str) -> str:

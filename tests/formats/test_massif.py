@@ -180,3 +180,48 @@ def test_inlined_frames_are_told_from_recursion() -> None:
     assert [frame.inlined for frame in mark_inlined([alloc, helper, body, main])] == [False, True, False, False]
     assert [frame.inlined for frame in mark_inlined([alloc, body, body, body, main])] == [False] * 5
     assert [frame.inlined for frame in mark_inlined([helper, body, helper, body, main])] == [True, False, True, False, False]
+
+
+UNEVEN = b"""desc: (none)
+cmd: app
+time_unit: i
+#-----------
+snapshot=0
+#-----------
+time=5
+mem_heap_B=1000
+mem_heap_extra_B=0
+mem_stacks_B=0
+heap_tree=detailed
+n2: 1000 (heap allocation functions) malloc/new/new[], --alloc-fns, etc.
+ n2: 900 0x10: mmap (in /lib/ld-musl.so.1)
+  n1: 500 0x11: grow (a.c:1)
+   n0: 500 0x12: main (a.c:9)
+  n0: 100 in 3 places, all below massif's threshold (1.00%)
+ n0: 100 0x0: ???
+#-----------
+snapshot=1
+#-----------
+time=9
+mem_heap_B=1000
+mem_heap_extra_B=0
+mem_stacks_B=0
+heap_tree=empty
+"""
+
+
+def test_what_a_node_has_more_than_its_children_is_its_own() -> None:
+    """massif warns of malformed stacks, and writes such trees; real ones come of code without unwinding information."""
+    recording = massif.read(io.BytesIO(UNEVEN), "massif.out")
+    assert recording.complete and massif.UNEVEN in recording.limits
+    column = recording.snapshots[0].columns[Metric.LIVE_BYTES]
+    amounts = {tuple(f.signature for f in recording.table.frames_of(stack)): size for stack, size in column.items()}
+    assert amounts[("mmap",)] == 300 and amounts[("mmap", "grow", "main")] == 500 and sum(amounts.values()) == 1000
+
+
+@pytest.mark.parametrize(
+    "gone", [b"   n0: 500 0x12: main (a.c:9)\n", b"  n0: 100 in 3 places, all below massif's threshold (1.00%)\n"]
+)
+def test_a_node_that_lacks_children_is_damaged_and_has_no_more_of_its_own(gone: bytes) -> None:
+    recording = massif.read(io.BytesIO(UNEVEN.replace(gone, b"")), "massif.out")
+    assert not recording.complete and "adds up to" in recording.flaws[0]
