@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from runner.model import Mapping
 
 _LINE = re.compile(rb"\s*([0-9a-f]{1,16})-([0-9a-f]{1,16}) ..(x|-). ([0-9a-f]{1,16}) \S+ \d+ *(.*)", re.IGNORECASE)
+_BRIEF = re.compile(rb"([0-9a-f]{1,16})-([0-9a-f]{1,16}): *(/.*)", re.IGNORECASE)  # as jemalloc lists them on macOS
 _DELETED = " (deleted)"
 
 
@@ -17,6 +18,8 @@ def parse_maps(text: bytes) -> list[Mapping]:
 
 def _mapping(line: bytes) -> Mapping | None:
     match = _LINE.match(line)
+    if not match and (brief := _BRIEF.fullmatch(line.rstrip(b"\r"))):
+        return Mapping(int(brief[1], 16), int(brief[2], 16), 0, brief[3].decode("utf-8", "surrogateescape"))
     if not match or match[3] == b"-" or not match[5].strip():
         return None
     path = match[5].decode("utf-8", "surrogateescape").rstrip("\r").replace("\\012", "\n")

@@ -31,7 +31,7 @@ _SPEAKS = re.compile(rb"^(?:%b|%b)" % (_FOUND.pattern, _NOTHING.pattern), re.MUL
 _REACHABLE = re.compile(rb"found %b reachable heap objects of %b bytes" % (_N, _N))
 _LARGEST = re.compile(rb"The %b largest leaks:" % _N)
 _LEAK = re.compile(rb"Leak of %b bytes in %b objects allocated from:" % (_N, _N))
-_FRAME = re.compile(rb"\s*@ ([0-9a-f]{1,16})(?: (.*))?")
+_FRAME = re.compile(rb"\s*@ (?:0x)?([0-9a-f]{1,16})(?: (.*))?")  # with 0x until 1.5
 _PROFILE = re.compile(rb'pprof .* "(.*)" --inuse_objects')
 _END = re.compile(
     rb"If you are still puzzled about why the leaks are there|Exiting with error code|Whole-program memory leaks found"
@@ -68,6 +68,7 @@ class _Reader:
         self._profiles: list[str] = []
         self._reachable: Amount | None = None
         self._cut = False
+        self._wrapped = b""  # the beginning of what goes on in the next line
 
     def take(self, line: bytes) -> None:
         """One line."""
@@ -76,6 +77,8 @@ class _Reader:
                 self._frames.append(_frame(frame))
                 return
             self._close_leak()
+        if self._wrapped:
+            line, self._wrapped = self._wrapped + b" " + line, b""
         if found := _FOUND.match(line):
             self._begin(found)
         elif nothing := _NOTHING.match(line):
@@ -95,7 +98,7 @@ class _Reader:
         if self._leak is not None:
             self._close_leak()
         recording, listed = self.recording, sum(loss.bytes for loss in self.recording.losses)
-        if self._open or self._awaited > 0 or self._cut:
+        if self._open or self._awaited > 0 or self._cut or self._wrapped:
             recording.flaws.append(f"{self._name}: it is cut: the heap checker had more to say")
         elif listed < self._total:
             recording.limits.append(
@@ -116,7 +119,9 @@ class _Reader:
 
     def _found_nothing(self, check: bytes, line: bytes) -> None:
         reachable = _REACHABLE.search(line)
-        self._cut |= reachable is None
+        if reachable is None:  # a terminal's width, or a person, has put an end in it
+            self._wrapped = line if len(line) < _LONGEST_NAME else b""
+            return
         if reachable and check == _WHOLE_PROGRAM:
             self._reachable = Amount(int(reachable[2]), int(reachable[1]))
 

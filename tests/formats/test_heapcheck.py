@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.formats import gperftools_heap, heapcheck_report, recognise
+from runner.formats import gperftools_heap, heapcheck_report, read_file, recognise
 from runner.model import Amount, LossKind, Recording, check_valid
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -91,3 +91,26 @@ def test_what_it_does_not_list_is_said() -> None:
 @pytest.mark.parametrize("text", [b"", b"Leak check\n", b"no leaks\n", b"heap profile: 1: 2 [3: 4] @\n"])
 def test_what_it_is_not(text: bytes) -> None:
     assert not heapcheck_report.sniff(text)
+
+
+def test_addresses_with_0x_are_frames_too(tmp_path: Path) -> None:
+    """Until gperftools 1.5."""
+    (tmp_path / "log").write_bytes(
+        b"Leak check _main_ detected leaks of 8 bytes in 1 objects\nThe 1 largest leaks:\n"
+        b"Leak of 8 bytes in 1 objects allocated from:\n    @ 0x2ac7c0ac976e load\n    @ 0x4026fd \n\nExiting with error code\n"
+    )
+    recording = read_file(tmp_path / "log")
+    frames = recording.table.frames_of(recording.losses[0].stack_id)
+    assert [(frame.signature, frame.address) for frame in frames] == [("load", 0x2AC7C0AC976E), (None, 0x4026FD)]
+
+
+def test_a_line_that_was_broken_is_whole_again(tmp_path: Path) -> None:
+    said = (
+        b'No leaks found for check "_main_" (but no 100%% guarantee that there aren\'t%sany): '
+        b"found 18 reachable heap objects of 500604 bytes\n"
+    )
+    (tmp_path / "broken").write_bytes(said % b"\n")
+    recording = read_file(tmp_path / "broken")
+    assert recording.complete and recording.leak_summary == {LossKind.REACHABLE: Amount(500604, 18)}
+    (tmp_path / "cut").write_bytes((said % b"\n").partition(b"\n")[0])
+    assert "cut" in read_file(tmp_path / "cut").flaws[0]

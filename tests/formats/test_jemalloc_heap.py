@@ -162,3 +162,31 @@ def test_scaled_bytes_agree_with_jeprof(tmp_path: Path) -> None:
     total = int(re.findall(r"Total: (\d+) B", text)[0])
     recording = read(dump.read_bytes())
     assert abs(recording.snapshots[0].totals[Metric.LIVE_BYTES] - total) <= len(recording.table.stacks)
+
+
+MESSAGES = b"<jemalloc>: Leak approximation summary: ~31 bytes, ~2 objects, >= 1 contexts\n<jemalloc>: Run jeprof\n"
+ONE = b"heap_v2/1\n  t*: 1: 8 [0: 0]\n  t0: 1: 8 [0: 0]\n@%b\n  t*: 1: 8 [0: 0]\n  t0: 1: 8 [0: 0]\n\nMAPPED_LIBRARIES:\n%b"
+LINUX = b"00400000-00500000 r-xp 00000000 08:01 7  /opt/app\n"
+
+
+def test_jemalloc_s_own_messages_may_stand_before_a_dump() -> None:
+    """Where they go into the same file."""
+    data = ONE % (b" 0x400123", LINUX)
+    assert recognise(MESSAGES + data) is jemalloc_heap
+    assert said(MESSAGES + data) == said(data)
+
+
+def said(data: bytes) -> object:
+    recording = jemalloc_heap.read(io.BytesIO(data), "x.heap")
+    return recording.snapshots[0].totals, recording.table.frames, recording.flaws, recording.mappings
+
+
+def test_mappings_as_macos_has_them_name_the_file() -> None:
+    maps = b"0000000102ce0000-0000000102e64000: /Users/x/app\n000000018211a000-00000001821a7ff8: /usr/lib/libc++.1.dylib\n"
+    recording = jemalloc_heap.read(io.BytesIO(ONE % (b" 0x102dc9aec 0x18211a100 0x5", maps)), "x.heap")
+    assert [frame.module for frame in recording.table.frames] == ["/Users/x/app", "/usr/lib/libc++.1.dylib", None]
+
+
+def test_stacks_that_could_not_be_walked_are_told() -> None:
+    assert jemalloc_heap.STACKLESS in jemalloc_heap.read(io.BytesIO(ONE % (b"", LINUX)), "x.heap").limits
+    assert jemalloc_heap.STACKLESS not in jemalloc_heap.read(io.BytesIO(ONE % (b" 0x400123", LINUX)), "x.heap").limits
