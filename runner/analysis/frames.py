@@ -30,11 +30,19 @@ _MACHINERY_OBJECTS = re.compile(
              | stdc\+\+ | supc\+\+ | gcc_s | c\+\+ | c\+\+abi | unwind
              | tcmalloc\w* | profiler | jemalloc | mimalloc\w* | asan | lsan | tsan | ubsan | heaptrack\w* | memusage )
           (?: [-.][\w.+-]* )? \.so .*
-        | vgpreload_.* | .*-amd64-linux | heaptrack\w* )$""",
+        | lib(?: System | system_\w+ | dyld | c\+\+ | c\+\+abi | unwind ) (?: \.\w+ )? \.dylib | dyld  # macOS
+        | libclang_rt\..* | vgpreload_.* | .*-amd64-linux | heaptrack\w* )$""",
     re.VERBOSE,
 )
 _SYSTEM_DIRECTORIES = re.compile(
     r"^(?:/usr)?/lib(?:32|64|x32)?/(?:[^/]+$|[\w]+-linux-[\w]+/|gcc/|debug/|valgrind/)|^/usr/libexec/valgrind/"
+    r"|^/usr/lib/system/|^/System/|^/system/lib(?:64)?/|^/apex/"  # macOS, Android
+)
+# What a sanitizer names without its path, as it does on macOS.
+_MACOS_LIBRARIES = re.compile(
+    r"(?:lib(?:objc|dispatch|xpc|sqlite3|z|xml2|curl|iconv|icucore)(?:\.\w+)*\.dylib"
+    r"|(?:Core(?:Foundation|Services|Text|Graphics|Data|Audio|Media|Video|Image)|CF(?:Network|OpenDirectory)|Foundation|AppKit"
+    r"|UIKit(?:Core)?|QuartzCore|Security|Metal|IOKit|HIToolbox|SkyLight|LaunchServices|AVFoundation|AVFCore))$"
 )
 _GLIBC_ROOMS = (
     "argp|assert|bits|crypt|csu|ctype|debug|dirent|dlfcn|elf|gmon|gnulib|grp|gshadow|hesiod|htl|hurd|iconv|iconvdata|inet|intl|"
@@ -58,6 +66,14 @@ _ALLOCATOR_NAMES = re.compile(
         | sysmalloc | alloc_perturb | do_malloc\w* | new_heap | _int_\w+ | _mid_memalign | malloc_consolidate | tcache_init
         | arena_get2 | (?:m|re)alloc_hook_ini )$
       | (?:.*::)?operator\ (?:new|delete)""",
+    re.VERBOSE,
+)
+# What hands on the memory that it has from an allocator: the standard containers, and the allocators that languages have.
+_CONTAINERS = re.compile(
+    r"""(?:std|__gnu_cxx)::(?:__\w+::)? (?: \w*[aA]lloc\w* | w?string | basic_string | vector | deque | list | map | set
+        | unordered_\w+ | _Vector_base | _Deque_base | _List_base | _Rb_tree | _Hashtable | shared_ptr | make_\w+ ) \b
+      | \b(?:std|core|alloc)::alloc:: | \balloc::(?:raw_vec|vec|string|boxed|rc|sync|collections)::
+      | __(?:rust|rdl|rg)_\w*alloc""",
     re.VERBOSE,
 )
 _ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
@@ -126,6 +142,11 @@ def is_allocator(frame: Frame) -> bool:
     return function is not None and _ALLOCATOR_NAMES.match(_ALIAS.sub("", function)) is not None
 
 
+def asks_for_others(frame: Frame) -> bool:
+    """Whether it is an allocator or a container: a stack that ends there ends before whoever wanted the memory."""
+    return is_allocator(frame) or _CONTAINERS.search(function_of(frame) or "") is not None
+
+
 def is_machinery(shown: AnswerFrame, program: str = "") -> bool:
     """Whether a frame of an answer is machinery that nobody would change."""
     return role_of(Frame(shown.signature, shown.file, shown.line, shown.module), program) is Role.MACHINERY
@@ -144,4 +165,6 @@ def _is_projects(module: str | None, program: str) -> bool:
     name = PurePosixPath(module).name
     if _is_machinery(module):
         return False
-    return name == PurePosixPath(program).name or not _SYSTEM_DIRECTORIES.match(module)
+    if name == PurePosixPath(program).name:
+        return True
+    return not _SYSTEM_DIRECTORIES.match(module) and not (name == module and _MACOS_LIBRARIES.match(name))

@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import or_
 
 from runner.analysis.blame import HIDDEN, Blamer, Turnover
-from runner.analysis.frames import Role, is_allocator
+from runner.analysis.frames import Role, asks_for_others
 from runner.analysis.sites import Site, site_of
 from runner.analysis.wording import count_text
 from runner.model import FindingKind, Frame, Loss, LossKind, Recording
 
 MANY_BLOCKS = 8  # possibly lost blocks of one site from which they are a suspect, not a note
-_CUT = "; its stack ends in the allocator: who called that is not known"
+_CUT = "; its stack ends before the program's code: who asked for it is not known"
 _POINTS = ("they point", "it points")
 _THREAD_SET_UP = ("_dl_allocate_tls", "allocate_dtv", "allocate_stack", "pthread_create")
 
@@ -32,7 +33,7 @@ class Lost:
     frame: Frame | None = None  # the frame blamed in it
     role: Role = Role.NAMELESS
     thread_set_up: bool = False
-    cut: bool = False  # a stack that ends in an allocator: --num-callers=1, or code that can't be unwound
+    cut: bool = False  # a stack that ends before who asked for it: --num-callers=1, or code that can't be unwound
 
     def finding_kind(self) -> FindingKind | None:
         """What it is as a finding; None where it is a note."""
@@ -88,8 +89,7 @@ def _add(lost: Lost, recording: Recording, blamer: Blamer, number: int, loss: Lo
     lost.blocks += loss.blocks
     lost.indirect_bytes += loss.indirect_bytes
     lost.records.append(number)
-    outermost = recording.table.frames[recording.table.stacks[loss.stack_id][-1]]
-    if is_allocator(outermost):  # the stack ends before whoever called it: it may be anybody's
+    if _is_cut(recording, blamer, loss.stack_id):  # it may be anybody's
         lost.cut, lost.role = True, Role.NAMELESS
     if loss.bytes > lost.largest:
         lost.largest, lost.heaviest, lost.frame = loss.bytes, (recording, loss.stack_id), blamer.frame(loss.stack_id)
@@ -99,6 +99,14 @@ def _add(lost: Lost, recording: Recording, blamer: Blamer, number: int, loss: Lo
             blamer.function(frame_id) in _THREAD_SET_UP
             for frame_id in recording.table.stacks[loss.stack_id][: blamer.positions[loss.stack_id]]
         )
+
+
+def _is_cut(recording: Recording, blamer: Blamer, stack_id: int) -> bool:
+    """The stack ends in an allocator or a container, or shows beside these only code without a name."""
+    stack = recording.table.stacks[stack_id]
+    asking = [asks_for_others(recording.table.frames[frame_id]) for frame_id in stack]
+    nameless = [blamer.roles[frame_id] is Role.NAMELESS for frame_id in stack]
+    return asking[-1] or (any(asking) and all(map(or_, asking, nameless)))
 
 
 class _Inherited:

@@ -47,6 +47,8 @@ _ANOTHER_STACK = re.compile(
     rb"(?:freed by|previously allocated by|allocated by|Thread T\d+.*created by).*:$|0x[0-9a-f]+ is located .*"
 )
 _FRAME = re.compile(rb"\s*#\d+ 0x([0-9a-f]{1,16})((?: .*)?)")
+_SYMBOLIZED = re.compile(rb"\s*#\d+ (?!0x)(.+) in (.+):(\d+):\d+")  # as hwasan_symbolize rewrites it: no address
+_ARCHITECTURE = re.compile(rb":(?:x86_64h?|arm64(?:e|_32)?|armv7\w?|i386)$")  # behind an object's name, on macOS
 _CODE = re.compile(
     rb"(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
 )
@@ -58,7 +60,8 @@ _SUPPRESSIONS = re.compile(rb"Suppressions used:$")  # lsan_common.cpp, PrintMat
 _SUPPRESSED = re.compile(rb"\s*%b\s+%b (\S.*)" % (_N, _N))  # count, bytes, template
 # What begins a report; with a build's own words before it, as before all lines of the report.
 _BEGIN = re.compile(
-    rb"==\d+==\s*(?:ERROR: (?:HW)?(?:Address|Leak)Sanitizer: |LeakSanitizer has encountered a fatal)|Suppressions used:\s*$",
+    rb"==\d+==\s*(?:ERROR: (?:HW)?(?:Address|Leak)Sanitizer: |LeakSanitizer has encountered a fatal)|Suppressions used:\s*$"
+    rb"|(?:Direct|Indirect) leak of \d+ byte\(s\) in \d+ object\(s\) allocated from:",  # a report's part, as people paste it
     re.MULTILINE,
 )
 _OURS = re.compile(rb"^leakrun: (?:not )?checked", re.MULTILINE)
@@ -112,6 +115,9 @@ class _Reader:
         if self._close is not None:
             if frame := _FRAME.fullmatch(line):
                 self._frames.append(self._frame(frame))
+                return
+            if symbolized := _SYMBOLIZED.fullmatch(line):
+                self._frames.append(_named(symbolized[1], symbolized[2], symbolized[3], None))
                 return
             if self._frames or (not line and self._defect is None):  # a leak may have no stack (malloc_context_size=0)
                 self._end_stack()
@@ -199,6 +205,7 @@ class _Reader:
         self.recording.pid = int(pid[:9])
 
     def _begin_leak(self, leak: re.Match[bytes]) -> None:
+        self._looked = True
         kind = LossKind.DEFINITE if leak[1] == b"Direct" else LossKind.INDIRECT
         size, blocks = int(leak[2]), int(leak[3])
         self._defect = None
@@ -227,7 +234,7 @@ class _Reader:
         close, self._close = self._close, None
         assert close is not None
         for number, (frame, caller) in enumerate(pairwise(frames)):
-            if frame.address == caller.address and frame.signature is not None:
+            if frame.address is not None and frame.address == caller.address and frame.signature is not None:
                 frames[number] = frame._replace(inlined=True)
         close(self.recording.table.intern(frames or [Frame()]))
 
@@ -247,14 +254,18 @@ def _code(text: bytes) -> tuple[Frame, int | None]:
     if found is None:
         return Frame(), None
     what, module, offset = found.groups()
-    path = _text(module) if module is not None else None
+    path = _text(_ARCHITECTURE.sub(b"", module)) if module is not None else None
     if not what:
         return Frame(module=path), int(offset, 16) if offset is not None else None
     place = (_AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what)) if module is None else None
     name, file, line = [*filter(None, place.groups()), None, None][:3] if place else (_OFFSET.sub(b"", what), None, None)
+    return _named(name, file, line, path), None
+
+
+def _named(name: bytes, file: bytes | None, line: bytes | None, module: str | None) -> Frame:
     if file == b"??":  # an object without lines
         file = None
-    return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, path), None
+    return Frame(_text(name), _text(file) if file else None, int(line) if file and line else None, module)
 
 
 def _give_indirect_to_its_head(recording: Recording) -> None:

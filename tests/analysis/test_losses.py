@@ -18,7 +18,7 @@ def test_what_is_lost_on_a_stack_that_ends_in_the_allocator_is_nobody_s_excuse(o
     """--num-callers=1, or code that can't be unwound: it need not be the system's libraries' loss."""
     answer = of_losses((LossKind.DEFINITE, 300, 3, (Frame(outermost, module=LIBC),)))
     assert answer.verdict is Verdict.LEAKING and [finding.bytes for finding in answer.findings] == [300]
-    assert "ends in the allocator" in answer.findings[0].evidence[0]
+    assert "ends before the program's code" in answer.findings[0].evidence[0]
     system = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame("_dl_init", module="/lib64/ld-linux-x86-64.so.2"))))
     assert not system.findings
 
@@ -29,6 +29,42 @@ def test_a_finding_says_how_much_hangs_on_its_blocks() -> None:
     recording.losses[1] = Loss(LossKind.DEFINITE, 5000, 1, recording.losses[1].stack_id, 4900)
     (found,) = conclude([recording], Scope(LOSSES)).findings
     assert (found.bytes, found.blocks, found.indirect_bytes) == (5300, 4, 4900)
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        Frame("std::__cxx11::basic_string<char>::_M_create(unsigned long&, unsigned long)", module="/usr/lib/libstdc++.so.6"),
+        Frame("<std::alloc::System as core::alloc::global::GlobalAlloc>::alloc", "/rustc/1a/library/std/src/alloc.rs", 14),
+        Frame("alloc::raw_vec::RawVec<T,A>::allocate_in", "/rustc/1a/library/alloc/src/raw_vec.rs", 188),
+        Frame(None, module="/usr/lib/x86_64-linux-gnu/libcln.so.6", address=0x5F170),
+        Frame(None, address=0x7F00),  # <unknown module>: a plugin that was closed
+    ],
+)
+def test_a_stack_that_could_not_be_unwound_is_no_excuse_either(outer: Frame) -> None:
+    """LeakSanitizer's fast unwinder ends where a library has no frame pointers."""
+    answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, outer)))
+    assert answer.verdict is Verdict.LEAKING and [finding.bytes for finding in answer.findings] == [300]
+    loader = Frame("call_init", module="/lib64/ld-linux-x86-64.so.2")
+    assert not of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame(None, module=LIBC, address=5), loader))).findings
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Frame("fgets", module="/usr/lib/system/libsystem_c.dylib"),
+        Frame("_dispatch_apply_with_attr_f", module="libdispatch.dylib"),
+        Frame("-[CFPrefsSearchListSource synchronouslySendSystemMessage:]", module="CoreFoundation"),
+        Frame("_malloc_type_malloc_outlined", module="libsystem_malloc.dylib"),
+        Frame("start", module="/System/Library/Frameworks/AppKit.framework/Versions/C/AppKit"),
+        Frame("android::Parcel::writeInt32(int)", module="/system/lib64/libbinder.so"),
+        Frame("art::Heap::Alloc()", module="/apex/com.android.art/lib64/libart.so"),
+        Frame("__sanitizer_finish()", module="/data/app/lib/arm64/libclang_rt.asan-aarch64-android.so"),
+    ],
+)
+def test_what_other_systems_bring_is_not_the_program_s(theirs: Frame) -> None:
+    answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, theirs, code("load", 7), MAIN)))
+    assert [(each.function, each.line) for each in answer.findings] == [("load", 7)]
 
 
 def test_rust_s_standard_library_is_not_to_blame() -> None:

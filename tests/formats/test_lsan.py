@@ -95,6 +95,8 @@ def test_a_report_that_is_cut_says_so(part: float, tmp_path: Path) -> None:
         (b"#4 0x10 in wrap_malloc+0x94 (libclang_rt.dylib:x86_64h+0x4b)", ("wrap_malloc", None, None)),
         (b"#5 0x10  (/usr/lib/libx.so.1+0x44)", (None, None, None)),
         (b"#6 0x10  (<unknown module>)", (None, None, None)),
+        (b"#7 a::(anonymous namespace)::T::Body() in /b/t.cc:12:3", ("a::(anonymous namespace)::T::Body()", "/b/t.cc", 12)),
+        (b"#8 testing::Run() in ??:0:0", ("testing::Run()", None, None)),
     ],
 )
 def test_a_frame_is_taken_apart(line: bytes, frame: tuple[str | None, str | None, int | None], tmp_path: Path) -> None:
@@ -130,3 +132,23 @@ def test_show_answers_from_the_bare_file() -> None:
     first = said["findings"][0]
     assert said["verdict"] == "leaking" and (first["function"], first["line"], first["bytes"]) == ("lose_list", 14, 960)
     assert answer(GOLDEN / "use_after_free" / "use_after_free.out")["errors"][0]["kind"] == "heap-use-after-free"
+
+
+def test_a_part_of_a_report_is_recognised_behind_a_build_s_words(tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(
+        b"2: Direct leak of 24 byte(s) in 3 object(s) allocated from:\n2:     #0 0x7f in malloc (/usr/lib/libasan.so.6+0xb1)\n"
+        b"2:     #1 0x7e in load /home/x/plugin.cpp:641\n2: \n"
+    )
+    assert amounts(tmp_path / "part") == [(LossKind.DEFINITE, 24, 3, 0)]
+    assert answer(tmp_path / "part")["findings"][0]["function"] == "load"
+
+
+def test_an_object_s_architecture_is_no_part_of_its_name(tmp_path: Path) -> None:
+    """As it stands on macOS."""
+    (tmp_path / "mac").write_bytes(
+        b"==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 8 byte(s) in 1 object(s) allocated from:\n"
+        b"    #0 0x10 in calloc+0x87 (libclang_rt.asan_osx_dynamic.dylib:x86_64h+0x55287)\n"
+        b"    #1 0x20 in load+0x12 (server:arm64+0x12) (BuildId: 0a1b)\n\nSUMMARY: AddressSanitizer: 8 byte(s) leaked\n"
+    )
+    recording = read_file(tmp_path / "mac")
+    assert [frame.module for frame in recording.table.frames] == ["libclang_rt.asan_osx_dynamic.dylib", "server"]
