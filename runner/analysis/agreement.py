@@ -15,6 +15,7 @@ from runner.analysis.witnesses import (
     Said,
     Witness,
     containers,
+    in_their_files,
     is_held,
     places,
     text_of,
@@ -62,7 +63,7 @@ def agree(witnesses: Sequence[Witness], due: frozenset[FindingKind] = frozenset(
 
     `due`: the kinds that somebody must have been asked about, for "clean" to be said.
     """
-    witnesses = without_wrappers(witnesses)
+    witnesses = without_wrappers(in_their_files(witnesses))
     court = _Court(witnesses)
     doubts, still_open = _doubts(witnesses, due)
     doubts += [*(court.dispute(place) for place in court.disputed), *court.own_allocators()]

@@ -365,6 +365,21 @@ def test_what_hangs_on_lost_blocks_and_on_one_in_use_is_lost_again_and_again() -
     assert sites(agree([heapprofile(finding(GROWING, size=600_000, series=STEADILY)), lost])) == [("lost", "batch_new", 3)]
 
 
+def test_inlined_code_that_one_tool_has_in_the_file_of_what_stands_before_it_is_in_its_caller_s() -> None:
+    main = AnswerFrame("main", "main", "/src/cache.c", 40, None, None, False)
+
+    def grown(file: str) -> Finding:
+        inlined = AnswerFrame("put", "put", file, 7, None, None, True)
+        return finding(MAPPING, size=900_000, file=file, stack=[inlined, main])
+
+    pages = witness("massif-pages", {MAPPING}, grown("/src/list.h"))
+    calls = witness("heapprofile-mmap", {MAPPING}, grown("/src/cache.c"))
+    assert sites(agree([pages, calls])) == [("mapping-growth", "put", 7)]
+    assert agree([pages, calls]).answer.findings[0].file == "/src/cache.c"
+    alone = agree([pages]).answer.findings[0]
+    assert alone.file == "/src/list.h"
+
+
 def test_an_array_that_was_lost_once_weighs_what_it_grew_by_itself() -> None:
     array = finding(LOST, "push", 3, 700_000, blocks=1)
     grown = heapprofile(finding(GROWING, size=600_000), finding(GROWING, "push", 3, 20_000))
