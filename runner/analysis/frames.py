@@ -59,6 +59,14 @@ _GLIBC_PATHS = re.compile(
 _GLIBC_FILES = re.compile(rf"(?:{_GLIBC_ROOMS})/[\w/.-]+$")
 _CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
 _RUST_PATHS = re.compile(r"(?:(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/).*\.rs$")  # its standard library
+# Go's standard library: /usr/local/go/src/net/http/server.go, c:/go/src/runtime/proc.go, .../go/1.21.0/x64/src/os/file.go; with
+# -trimpath net/http/server.go
+_GO_PATHS = re.compile(
+    r"(?:^|(?:^|/)go[\w.-]*/(?:[\d.]+/\w+/|libexec/)?src/(?:pkg/)?)(archive|bufio|bytes|cmp|compress|container|context|crypto"
+    r"|database|debug|embed|encoding|errors|expvar|flag|fmt|go|hash|html|image|index|internal|io|iter|log|maps|math|mime|net|os"
+    r"|path|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time|unicode|unique|vendor)"
+    r"/[^@]*\.(?:go|s)$"
+)
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
 _ALLOCATOR_NAMES = re.compile(
     r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
@@ -120,6 +128,8 @@ def role_of(frame: Frame, program: str = "") -> Role:
             or (not ours and _GLIBC_PATHS.search(frame.file))
         ):
             return Role.MACHINERY
+        if go := _GO_PATHS.search(frame.file):
+            return Role.MACHINERY if go[1] == "runtime" else Role.LIBRARY
         if _HEADER_PATHS.match(frame.file):
             return Role.LIBRARY
     if frame.module is not None and not ours:

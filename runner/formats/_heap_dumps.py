@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 
 from runner.formats._compressed import flaw_of, opened_at
@@ -37,6 +37,7 @@ class Dump:
              where they are for each RATE / 2
     counts   the same for the stacks, a row for each of METRICS
     tails    the text of each stack's addresses: 0x... 0x..., leaf first
+    names    what the text itself says of addresses: of each the frames, innermost first
     damaged  lines that can't be read
     """
 
@@ -45,6 +46,7 @@ class Dump:
     counts: list[list[int]] = field(default_factory=lambda: [[], [], [], []])
     tails: list[bytes] = field(default_factory=list)
     mappings: list[Mapping] = field(default_factory=list)
+    names: dict[int, list[Frame]] = field(default_factory=dict)
     flaws: list[str] = field(default_factory=list)
     damaged: int = 0
 
@@ -126,11 +128,15 @@ class Series:
         self._stack_ids: dict[bytes, int] = {}  # valid as long as the mappings are the same
         self._frame_ids = _FrameIds(self.recording.table, MappingIndex(()))
         self._rates: set[str] = set()
+        self._names: dict[int, list[Frame]] = {}
 
     def add(self, data: bytes, name: str, time: float) -> None:
         """One more dump, later than those before."""
         dump = self._take_apart(data)
         self._map(dump.mappings)
+        if dump.names:
+            self._names |= dump.names
+            self._stack_ids.clear()
         stack_ids = self._ids_of(dump)
         self.compare(dump, name, len(data))
         self.recording.flaws += [f"{name}: {flaw}" for flaw in dump.flaws]
@@ -188,11 +194,26 @@ class Series:
         if known is None:
             try:
                 frame_ids = tuple(map(self._frame_ids.__getitem__, tail.split()))
+                if self._names:
+                    frame_ids = tuple(chain.from_iterable(map(self._named, frame_ids)))
             except ValueError:
                 return None
             table = self.recording.table
             known = self._stack_ids[tail] = table.stack_id(frame_ids or (table.frame_id(Frame()),))
         return known
+
+    def _named(self, frame_id: int) -> list[int]:
+        """The frames that the text names for an address, or for the call before it; else the address itself."""
+        table = self.recording.table
+        frame, address = table.frames[frame_id], table.frames[frame_id].address or 0
+        named = self._names.get(address - 1) or self._names.get(address)
+        if named is None:
+            return [frame_id]
+        last = len(named) - 1
+        return [
+            table.frame_id(each._replace(module=frame.module, address=address, inlined=number != last))
+            for number, each in enumerate(named)
+        ]
 
     def _scale(self, dump: Dump) -> None:
         sampled = _RATE.search(dump.kind)

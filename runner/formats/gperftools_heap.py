@@ -8,6 +8,7 @@
 
 Written by gperftools' src/heap-profile-table.cc; https://gperftools.github.io/gperftools/heapprofile.html. Where the header ends
 in heap_v2/RATE (one for about each RATE bytes) or heap/RATE (RATE / 2) the figures are samples, scaled here as Go's pprof does.
+Go's runtime writes the same text (/debug/pprof/heap?debug=1), with names in comments below each stack, and no mappings.
 The heap checker writes the same text of the blocks that it found leaked, one line for each, under a name of its own.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.formats._heap_dumps import Dump, Series, read_dumps, split_maps
-from runner.model import Loss, LossKind, Metric, Recording, TimeUnit
+from runner.model import Frame, Loss, LossKind, Metric, Recording, TimeUnit
 
 FORMAT = "gperftools heap profile (tcmalloc)"
 # PROGRAM.PID.CHECK-end.heap: src/heap-checker.cc, HeapLeakChecker::MakeProfileNameLocked. The whole program's check is _main_.
@@ -26,6 +27,9 @@ LEAKS = re.compile(r"\.(\d+)\.([^/]+)-end\.heap$")
 _COUNTS = rb"[ \t]*(\d{1,15}):[ \t]*(\d{1,15})[ \t]*\[[ \t]*(\d{1,15}):[ \t]*(\d{1,15})\][ \t]*@"
 _HEADER = re.compile(rb"heap profile:" + _COUNTS + rb"\s*(\S*)\s*")
 _STACK = re.compile(b"^" + _COUNTS + rb"(.*)$", re.MULTILINE)
+# What Go's runtime writes below a stack (runtime/pprof, printStackRecord): the call, the function, file and line; and at the end.
+_GO_FRAME = re.compile(rb"^#[ \t]+0x([0-9a-f]{1,16})[ \t]+(\S.*?)\+0x[0-9a-f]+[ \t]+(\S.*):(\d{1,9})[ \t\r]*$", re.MULTILINE)
+_GO_END = b"# runtime.MemStats"
 _NUMBER = re.compile(r"[._-]?(\d+)\.heap$")
 _LONGEST_TEXT = 1 << 20  # gperftools' own buffer, src/heap-profiler.cc
 
@@ -82,12 +86,37 @@ def _take_apart(data: bytes) -> Dump:
     dump = Dump(tuple(map(int, header.groups()[:4])) if header else None, header[5].decode("latin-1") if header else "")
     if not header:
         dump.flaws.append("its first line, which has the totals, is cut or damaged")
-    dump.flaws += flaws
+    dump.names = _go_names(rest)
+    if mappings or not _is_gos(dump, rest):  # Go's has none, and names its functions itself
+        dump.flaws += flaws
     dump.mappings = mappings
     rows = _STACK.findall(rest)
     dump.fill(rows)
     dump.damaged = sum(map(_is_text, rest.split(b"\n"))) - len(rows)
     return dump
+
+
+def _is_gos(dump: Dump, text: bytes) -> bool:
+    return bool(dump.names) or _GO_END in text
+
+
+def _go_names(text: bytes) -> dict[int, list[Frame]]:
+    """By the addresses of calls, the frames that Go's comments give; an address has several where calls are inlined."""
+    names: dict[int, list[Frame]] = {}
+    last, whole = -1, False
+    for found in _GO_FRAME.finditer(text):
+        address, frame = int(found[1], 16), Frame(_text(found[2]), _text(found[3]), int(found[4]))
+        if address != last:
+            last, whole = address, address in names
+        frames = names.setdefault(address, [])
+        whole |= frame in frames  # another stack, or a function that calls itself, repeats it
+        if not whole:
+            frames.append(frame)
+    return names
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _is_text(line: bytes) -> bool:
@@ -104,6 +133,8 @@ class _Gperftools(Series):
 
     def compare(self, dump: Dump, name: str, size: int) -> None:
         """A dump may list less than its totals where it is as long as the text may be."""
+        if dump.names:
+            self._sampler = "Go's runtime"
         if dump.header is None:
             return
         sums = dump.sums()

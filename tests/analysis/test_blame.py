@@ -48,12 +48,26 @@ CXX = "/usr/include/c++/12/bits/"
         [Frame("Pool::operator new(unsigned long)", "/home/me/app/pool.h", 9, APP)],
         [Frame("g_strdup", None, None, "/usr/lib/x86_64-linux-gnu/libglib-2.0.so.0")],
         [Frame("boost::container::deque<int>::grow()", "/usr/include/boost/container/deque.hpp", 5, APP)],
+        [
+            Frame("runtime.makeslice", "c:/go/src/runtime/slice.go", 98),
+            Frame("bytes.growSlice", "/usr/lib/go-1.19/src/bytes/buffer.go", 240),
+            Frame("bytes.(*Buffer).WriteString", "/opt/tools/go/1.21.0/x64/src/bytes/buffer.go", 182),
+            Frame("net/http.(*conn).serve", "net/http/server.go", 1895),  # -trimpath
+        ],
         [Frame("regcomp", None, None, "/lib/x86_64-linux-gnu/libc.so.6")],
         [Frame(None, None, None, None, 0x1234)],
     ],
 )
 def test_machinery_is_not_blamed_while_the_project_is_there(machinery):
     assert blamed([*machinery, LEAF, MAIN]) == LEAF
+
+
+@pytest.mark.parametrize(
+    "file", ["/home/me/go/src/github.com/me/app/os/file.go", "/go/src/app/main.go", "example.com/os/file.go"]
+)
+def test_what_lies_in_a_go_path_is_not_all_go_s(file):
+    frame = Frame("app/os.Load", file, 7)
+    assert blamed([Frame("runtime.makeslice", "/usr/local/go/src/runtime/slice.go", 98), frame, MAIN]) == frame
 
 
 @pytest.mark.parametrize(

@@ -250,3 +250,31 @@ def test_a_memory_map_as_servers_write_it_is_read() -> None:
     maps = b"\n--- Memory map:\n  build=/opt\n  00400000-00500000 r-xp 00001000 08:01 77   $build/app\n"
     recording = read(DUMP + LINES + maps)
     assert recording.complete and [each.path for each in recording.mappings] == ["/opt/app"]
+
+
+def test_go_s_comments_name_what_they_stand_below() -> None:
+    """/debug/pprof/heap?debug=1: no mappings, the call's address beside each name, several for one where calls are inlined."""
+    inlined = (
+        b"#\t0x4b3ab4\tmain.inner+0x74\t\t/src/app/inner.go:14\n#\t0x4b3ab4\tmain.outer+0x74\t\tD:/src/app/outer.go:20\n"
+        b"#\t0x4b3a0c\tmain.deep+0xec\t/src/app/deep.go:19\n" * 2
+    )
+    text = (
+        b"heap profile: 5: 500 [5: 500] @ heap/2\n"
+        b"3: 300 [3: 300] @ 0x46c9d6 0x4b3ab5 0x4b3a0d 0x4b3a0d\n" + inlined + b"\n"
+        b"2: 200 [2: 200] @ 0x4b3ab5\n" + inlined[: inlined.rindex(b"#")] + b"\n# runtime.MemStats\n# Alloc = 7\n"
+    )
+    recording = read(text)
+    deep, call = ("main.deep", "/src/app/deep.go", 19, False), ("main.outer", "D:/src/app/outer.go", 20, False)
+    inner = ("main.inner", "/src/app/inner.go", 14, True)
+    stacks = [
+        [(frame.signature, frame.file, frame.line, frame.inlined) for frame in recording.table.frames_of(number)]
+        for number in range(2)
+    ]
+    assert stacks == [[(None, None, None, False), inner, call, deep, deep], [inner, call]]
+    assert recording.complete and not recording.limits
+
+
+def test_go_s_text_without_comments_and_end_may_be_cut() -> None:
+    assert not read(b"heap profile: 1: 8 [1: 8] @ heap/2\n1: 8 [1: 8] @ 0x400010\n").complete
+    sampled = read(b"heap profile: 1: 8 [1: 8] @ heap/1024\n1: 8 [1: 8] @ 0x400011\n#\t0x400010\ta.b+0x1\t/a/b.go:1\n")
+    assert sampled.complete and "Go's runtime" in sampled.limits[0]
