@@ -57,6 +57,7 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     Raises LeakrunError where the program can't be started or the tool can't see into it; then no directory is left behind.
     """
     backend = backends.get(request.profile.backend)
+    rundir.check_free(request.output)
     target = request.target or inspect(request, backend)
     if target.pid is not None:
         check_attaches(request.profile.name, backend)

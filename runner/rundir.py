@@ -223,13 +223,21 @@ def _anybody_reaches(path: Path) -> bool:
         return False
 
 
+def check_free(output: Path | None) -> None:
+    """Raises LeakrunError(USAGE) where the directory that -o names exists: told before anything of the program or the tool is."""
+    if output is not None and os.path.lexists(output):
+        raise _taken(output.absolute())
+
+
+def _taken(path: Path) -> LeakrunError:
+    return LeakrunError(ErrorKind.USAGE, f"{path} exists already", "name a directory that is not there yet, or leave -o out")
+
+
 def _make(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        raise LeakrunError(
-            ErrorKind.USAGE, f"{path} exists already", "name a directory that is not there yet, or leave -o out"
-        ) from None
+        raise _taken(path) from None
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not path.parent.exists():  # in /proc there is a parent
             raise LeakrunError(ErrorKind.USAGE, f"{path.parent} does not exist", f"mkdir -p {path.parent}") from None

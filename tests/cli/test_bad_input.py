@@ -43,6 +43,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-p", "massif", "./no_magic"], 126, ["no_magic"]),
         (["-p", "massif", "."], 126, ["is a directory", "name the program itself"]),
         (["-p", "massif", "-o", ".", "./dynamic"], 2, ["exists already"]),
+        (["-p", "massif", "-o", ".", "./missing"], 2, ["exists already"]),
+        (["-p", "heapprofile", "--set", "library=/nowhere/libtcmalloc.so", "-o", ".", "./dynamic"], 2, ["exists already"]),
         (
             ["-p", "heapprofile", "--set", "library=/nowhere/libtcmalloc.so", "./dynamic"],
             3,
