@@ -29,6 +29,7 @@ from typing import BinaryIO
 
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import _compressed
+from runner.formats._foreign import foreign
 from runner.model import Recording, check_valid
 
 HEAD_BYTES = 64 * 1024
@@ -177,4 +178,6 @@ def _unknown(path: Path, head: bytes, flaw: str) -> LeakrunError:
         return LeakrunError(
             ErrorKind.USAGE, f"{path}: an empty file", "the profiler wrote nothing: did the program run to its end?"
         )
+    if known_as := foreign(head):
+        return UnknownFormatError(ErrorKind.USAGE, f"{path}: {known_as[0]}, which leakrun can't read", known_as[1])
     return UnknownFormatError(ErrorKind.USAGE, f"{path}: not a file that leakrun can read", f"leakrun reads: {known}")

@@ -27,6 +27,9 @@ _OPENING = (
     r"|FILE DESCRIPTORS: )"
 )
 _BANNER, _MINE = (re.compile(rf"=={_STAMP}[0-9]+== *{begin}".encode()) for begin in (_TOOL, _OPENING))
+_BARE = re.compile(
+    rb"^ *[0-9,]+ (?:\([^\n]*\) )?bytes in [0-9,]+ blocks are [a-z ]+ in loss record [^\n]*\n +at 0x", re.MULTILINE
+)
 _IS_BANNER, _IS_OPENING = re.compile(_TOOL), re.compile(rf"{_TOOL}| *{_OPENING}")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _WORD, _ESCAPED = re.compile(r"(?:\\.|[^ \\])+"), re.compile(r"\\(.)")
@@ -73,7 +76,7 @@ _UNSHOWN = {
 def sniff(head: bytes) -> bool:
     """True for a log with memcheck's banner or, where there is none at all, with its headlines; not for other tools'."""
     banners = {banner[1] for banner in _BANNER.finditer(head)}
-    return b"Memcheck" in banners if banners else _MINE.search(head) is not None
+    return b"Memcheck" in banners if banners else (_MINE.search(head) or _BARE.search(head)) is not None
 
 
 def read(stream: BinaryIO, name: str) -> Recording:
@@ -86,8 +89,18 @@ def read(stream: BinaryIO, name: str) -> Recording:
 
 
 def read_all(stream: BinaryIO, name: str) -> list[Recording]:  # noqa: ARG001 - the interface of all readers
-    """A recording for each process that speaks in the log, in the order in which they begin; one at least."""
-    return _Log().recordings(Rows(stream))
+    """A recording for each process that speaks in the log, in the order in which they begin; one at least.
+
+    Where no row has valgrind's mark, as people take it off, all are one process's.
+    """
+    recordings = _Log().recordings(Rows(stream))
+    if len(recordings) == 1 and recordings[0].pid is None:
+        stream.seek(0)
+        process = _Process(None)
+        for row in _all_rows(Rows(stream)):
+            process.take(row)
+        return [process.recording()]
+    return recordings
 
 
 class _Log:

@@ -341,3 +341,11 @@ def test_the_words_of_an_older_memcheck_are_known() -> None:
 
 def test_a_log_that_begins_with_its_open_files_is_recognised() -> None:
     assert recognise(b"done.\n==7== FILE DESCRIPTORS: 5 open at exit.\n==7== Open file descriptor 4: /x\n") is memcheck_text
+
+
+def test_a_log_whose_marks_were_taken_off_is_read() -> None:
+    log = (GOLDEN / "memcheck_text/leaks/memcheck.log").read_bytes()
+    bared = re.sub(rb"^==\d+== ?", b"", log, flags=re.MULTILINE)
+    assert b"==" not in bared and recognise(bared) is memcheck_text
+    (recording,) = memcheck_text.read_all(io.BytesIO(bared), "log")
+    assert said(recording) == said(memcheck_text.read(io.BytesIO(log), "log"))
