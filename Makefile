@@ -10,7 +10,9 @@ INSTALLED := $(VENV)/installed
 EXAMPLES := examples/c_leaks
 LEAKRUN ?= $(BIN)/leakrun
 # More workers than cores: most tests wait for a program.
-JOBS ?= 3
+JOBS ?= 4
+# Where it is set no bytecode is kept, and each leakrun that a test starts compiles its own source anew.
+unexport PYTHONDONTWRITEBYTECODE
 DEMO ?= $(EXAMPLES)/bin/early_return 4
 DEMO_LINES ?= heapcheck:early_return lsan:early_return jemalloc:early_return heaptrack:early_return mtrace:early_return \
     massif-pages:mmap_growth heapprofile-mmap:mmap_growth massif-stacks:stack_growth pmap:stack_growth dhat:early_return \
@@ -74,15 +76,15 @@ test: setup
 
 # Each fault of docs/faults.md once; what docs/faults.md names beside is part of `make test` too.
 faults: setup
-	$(BIN)/python -m pytest -q --faults -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q --faults -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # What repeats or lasts: the racy ones 20 times in a row, 288 snapshots in one run, a thousand gated ones.
 soak: setup
 	$(BIN)/python -m pytest -q -s tests/soak
 
-# What failed in the last `make test` (FAULTS=1: `make faults`), one after another: tells a busy machine from a fault.
+# What failed the last time, one after another: tells a busy machine from a fault. After `make faults`: TESTS="tests tests/faults".
 retest: setup
-	$(BIN)/python -m pytest -q $(if $(FAULTS),--faults) --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none $(TESTS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 LONGEST = (
     "tests/hunt",
     "tests/backends",
+    "tests/faults",
     "tests/live",
     "tests/builds",
     "tests/test_answers.py",
