@@ -12,9 +12,11 @@ from tests.leakrun_command import answer
 
 # Stands for a machine whose clock is set by that many seconds when the program has run for a second: leakrun's own view of it.
 SET = """
-import sys, time
-real, real_ns, origin, by = time.time, time.time_ns, time.monotonic(), float(sys.argv[1])
-def shift(): return by if time.monotonic() - origin > 1.5 else 0.0
+import os, sys, time
+real, real_ns, fork, started, by = time.time, time.time_ns, os.fork, [], float(sys.argv[1])
+def shift(): return by if started and time.monotonic() - started[0] > 1.5 else 0.0
+def start(): started.append(time.monotonic()); return fork()
+os.fork = start
 time.time = lambda: real() + shift()
 time.time_ns = lambda: real_ns() + int(shift() * 1e9)
 from runner.cli import main
