@@ -50,7 +50,8 @@ PYDANTIC_WORDS = (
 )
 
 TAB = "_LEAKRUN_COMPLETE"  # set in the environment where a shell asks what could come next
-TEXT_ONLY = frozenset({"run"})  # the verbs whose parameters are all texts, lists of texts and flags
+# The verbs whose parameters are all texts, lists of texts and flags.
+TEXT_ONLY = frozenset({"run", "hunt", "top", "snapshot", "stop", "recover", "show", "doctor"})
 
 
 class TextCommand(TyperCommand):

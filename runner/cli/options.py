@@ -11,7 +11,7 @@ from runner import config
 from runner.errors import ErrorKind, LeakrunError
 from runner.quantities import shown
 
-# All are texts or flags: `run` takes its values as they were typed (application.TextCommand).
+# All are texts or flags: `run` and `show` take their values as they were typed (application.TextCommand).
 Program = Annotated[list[str], typer.Argument(help="The program and its arguments.", metavar="PROGRAM [ARGS]...")]
 OutputDirectory = Annotated[str | None, typer.Option("-o", "--output", metavar="DIR", help="The run directory; must not exist.")]
 RunsDir = Annotated[str | None, typer.Option(metavar="DIR", help="Where run directories are. [./leakrun-runs]")]
@@ -43,8 +43,8 @@ RunOrFiles = Annotated[
     list[str], typer.Argument(metavar="RUN|FILE...", help="A run (path, id, unique prefix, `last`) or native outputs.")
 ]
 Moment = Annotated[str, typer.Argument(metavar="RUN|FILE", help="RUN, FILE, RUN@N or RUN:PID@N.")]
-Exe = Annotated[Path | None, typer.Option(metavar="FILE", help="Where the program's binary is now.")]
-SymbolPath = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Where binaries and debug files are. Repeatable.")]
+Exe = Annotated[str | None, typer.Option(metavar="FILE", help="Where the program's binary is now.")]
+SymbolPath = Annotated[list[str] | None, typer.Option(metavar="DIR", help="Where binaries and debug files are. Repeatable.")]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file to write. [stdout]")]
 
 
@@ -56,10 +56,10 @@ def settings(
     return config.resolve(typed, os.environ, Path.cwd(), None if config_file is None else Path(config_file))
 
 
-def search_path(exe: Path | None, symbol_path: Sequence[Path] | None) -> tuple[Path, ...]:
+def search_path(exe: str | None, symbol_path: Sequence[str] | None) -> tuple[Path, ...]:
     """Where binaries and debug files are, by what was typed of it. Raises LeakrunError(USAGE) for what is not there."""
-    typed = [*([("--exe", exe)] if exe else ()), *(("--symbol-path", path) for path in symbol_path or ())]
+    typed = [*([("--exe", exe)] if exe is not None else ()), *(("--symbol-path", path) for path in symbol_path or ())]
     for option, path in typed:
         if not os.path.exists(path):  # noqa: PTH110  # Path.exists() raises for a name that is too long
-            raise LeakrunError(ErrorKind.USAGE, f"{option} {shown(str(path))} is not there", "name a file or a directory that is")
-    return tuple(path for _, path in typed)
+            raise LeakrunError(ErrorKind.USAGE, f"{option} {shown(path)} is not there", "name a file or a directory that is")
+    return tuple(Path(path) for _, path in typed)
