@@ -27,6 +27,7 @@ FORMAT = "DHAT JSON"
 
 _HEAD = re.compile(rb'\s*\{\s*"dhatFileVersion"\s*:')
 _VERSIONS = (1, 2)
+_ESCAPED = "leakrun-dhat"
 _OF_VERSION_1 = {"aps": "pps", "mi": "tg", "ei": "te", "fb": "eb", "fbk": "ebk", "tli": "tl"}
 _UNITS = {"instrs": (TimeUnit.INSTRUCTIONS, 1.0), "µs": (TimeUnit.SECONDS, 1e-6)}
 _COUNTS = ("tb", "tbk", "gb", "gbk", "eb", "ebk")
@@ -63,12 +64,21 @@ def read(stream: BinaryIO, name: str) -> Recording:
     return _Reader(_Json(stream), name).recording()
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What is no UTF-8 becomes \\xff, visibly: DHAT escapes nothing above 0x7f, and a single backslash would be no JSON."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"\\\\x{byte:02x}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
+
+
 class _Json:
     """JSON from a stream, one value after another."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+        self._decode = codecs.getincrementaldecoder("utf-8")(_ESCAPED).decode
         self._parse = json.JSONDecoder().raw_decode
         self._text = ""
         self._at = 0

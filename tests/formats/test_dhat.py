@@ -170,3 +170,10 @@ def test_a_file_without_its_end_has_its_figures_and_no_names() -> None:
 def test_nesting_without_end_is_told() -> None:
     recording = recording_of('{"dhatFileVersion":2,"x":' + "[" * 200_000)
     assert not recording.complete and recording.flaws
+
+
+def test_a_command_that_is_no_utf8_is_shown_and_costs_nothing() -> None:
+    named = CASE.read_bytes().replace(json.dumps(document()["cmd"]).encode(), b'"./caf\xe9 \xff\xfe"')
+    recording = recording_of(named)
+    assert recording.complete and recording.command == ["./caf\\xe9", "\\xff\\xfe"]
+    assert figures(recording) == figures(recording_of(CASE.read_bytes()))
