@@ -43,6 +43,7 @@ _WHERE = re.compile(rb"(?:(.*):)?(?:\(([^()]*)[+-][0-9a-fx]+\))?\[(0x[0-9a-f]{1,
 _LARGEST_OBJECT = 1 << 32  # bytes; what lies behind is no place in an object, but an address
 _MOST_KINDS = 1 << 16  # of blocks, by place and size, whose description is shared
 _RARE, _FEW = 0.01, 20  # of all events, and at all: fewer that don't fit are not spoken of
+_SHORTEST = 0.001  # seconds: the unit of the log's times; a program may end in the same
 _NO_TIME = "the log has no times: growth is judged over events, and a program that only starts up may seem to grow"
 _MOVED = (
     "the log has addresses themselves, as an older glibc writes them: in what is moved when it is loaded they can't be named; "
@@ -69,7 +70,7 @@ def read(stream: BinaryIO, name: str, ended_at: float | None = None) -> Recordin
     size = stream.seek(0, 2)
     seconds = 0.0
     if clock:
-        seconds = max(_last_time(stream, size), (ended_at or 0.0) - int(clock[1]) / 1000)
+        seconds = max(_last_time(stream, size), (ended_at or 0.0) - int(clock[1]) / 1000, _SHORTEST)
     stream.seek(0)
     replay = _Replay(stream, name)
     return replay.over_time(seconds) if seconds else replay.over_events(size)

@@ -94,6 +94,13 @@ def live_by_time(text: bytes, seconds: float | None = None) -> dict[float, int]:
     return {round(each.time, 3): each.totals[Metric.LIVE_BLOCKS] for each in recording.snapshots}
 
 
+def test_a_log_that_ends_when_it_began_has_its_time_in_seconds_all_the_same() -> None:
+    rows = timed(*[f"{PLACE} + {0x1000 + n * 16:#x} 0x10" for n in range(30)])
+    assert (
+        max(live_by_time(rows).values()) == max(live_by_time(rows, 0.0).values()) == max(live_by_time(rows, -0.02).values()) == 30
+    )
+
+
 def test_times_in_the_log_place_its_events() -> None:
     block = [f"{PLACE} + {0x1000 + n * 16:#x} 0x10" for n in range(30)]
     live = live_by_time(timed(*block[:5], 2000, *block[5:10], 4000, *block[10:]), 10.0)
