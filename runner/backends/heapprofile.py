@@ -92,6 +92,7 @@ class Heapprofile(Backend):
         env |= environment(options)
         if not self.linked_in(target):
             env["LD_PRELOAD"] = _preload.preloaded(target, tool.path)
+            env.setdefault("HEAPCHECK", None)  # set for other programs, it would end this one with 1 and its output unwritten
         dump = Trigger(
             name="dump",
             action=SendSignal(options.signal),

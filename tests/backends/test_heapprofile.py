@@ -52,6 +52,12 @@ def test_it_is_preloaded(tmp_path: Path) -> None:
     assert found(tmp_path / "run") == [("keep", 5)]
 
 
+def test_a_heap_checker_that_is_meant_for_others_does_not_end_it(tmp_path: Path) -> None:
+    source = '#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts("said"); return malloc(10) == 0; }\n'
+    ran = leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", built(tmp_path, source), HEAPCHECK="draconian")
+    assert (ran.returncode, ran.stdout) == (0, "said\n"), ran.stderr
+
+
 def test_a_program_that_is_linked_with_it_is_left_as_it_is(tmp_path: Path) -> None:
     program = built(tmp_path, GROWING, "-Wl,--no-as-needed", "-ltcmalloc")
     assert leakrun("-q", "-p", "heapprofile", "-o", tmp_path / "run", program).returncode == 0
