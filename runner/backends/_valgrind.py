@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from runner import sanitizers
+from runner.backends import _preload
 from runner.backends.base import Backend, ToolOptions
 from runner.errors import ErrorKind, LeakrunError
 from runner.plan import Gate, LaunchPlan, Proof, RunCommand, Target, ToolStatus, Trigger
@@ -54,10 +55,6 @@ class ValgrindBackend(Backend):
         found = shutil.which("valgrind")
         if not found:
             return ToolStatus("valgrind", None, install=INSTALL)
-        temporary = os.environ.get("TMPDIR") or "/tmp"  # in it valgrind makes a file for each process as it starts
-        if not (os.path.isdir(temporary) and os.access(temporary, os.W_OK | os.X_OK)):  # noqa: PTH112  # as valgrind takes it
-            needs = f"a directory for valgrind's temporary files, and {temporary} (TMPDIR) can't be written"
-            return ToolStatus("valgrind", None, install="set TMPDIR to one that can, or unset it", lacks=needs)
         try:
             printed = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):
@@ -96,6 +93,7 @@ def plan(
             "measure a copy of it without those bits, as a user who may do what it needs",
         )
     sanitizers.refuse(target, "under valgrind")
+    _refuse_unwritable(_preload.given("TMPDIR", profile) or "/tmp", target.cwd)
     if replaces and target.elf and target.elf.static:
         raise LeakrunError(
             ErrorKind.UNMEASURED,
@@ -131,6 +129,17 @@ def plan(
         loaded=f"vgpreload_{tool_name}" if replaces else f"/{tool_name}-",
         tool_words=tuple(argv[: len(argv) - len(target.argv)]),
     )
+
+
+def _refuse_unwritable(temporary: str, cwd: Path) -> None:
+    """In TMPDIR valgrind makes a file for each process as it starts."""
+    place = cwd / temporary
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise LeakrunError(
+            ErrorKind.UNMEASURED,
+            f"valgrind needs a directory for its temporary files, and {temporary} (TMPDIR) can't be written",
+            "set TMPDIR to one that can, or unset it",
+        )
 
 
 def _patient(trigger: Trigger, target: Target) -> Trigger:

@@ -98,3 +98,13 @@ def test_a_place_for_temporary_files_that_is_not_there_is_named(tmp_path: Path) 
     assert f"{tmp_path}/gone (TMPDIR) can't be written" in wrong and "set TMPDIR" in advice
     other = leakrun("-p", "pmap", "--for", "500ms", "-o", tmp_path / "other", "sleep", "9", TMPDIR=str(tmp_path / "gone"))
     assert other.returncode == 0
+
+
+def test_it_is_looked_for_where_the_program_will_have_it(tmp_path: Path) -> None:
+    ran = leakrun("-p", "memcheck", "-o", tmp_path / "run", "--env", f"TMPDIR={tmp_path}/gone", "true")
+    assert ran.returncode == 3 and f"{tmp_path}/gone (TMPDIR) can't be written" in ran.stderr
+    (tmp_path / "mine.yaml").write_text(f"extends: memcheck\nenv: {{TMPDIR: {tmp_path}/gone}}\n")
+    ran = leakrun("-p", tmp_path / "mine.yaml", "-o", tmp_path / "run", "true")
+    assert ran.returncode == 3 and f"{tmp_path}/gone (TMPDIR) can't be written" in ran.stderr
+    good = leakrun("-q", "-p", "memcheck", "-o", tmp_path / "run", "--env", f"TMPDIR={tmp_path}", "true", TMPDIR="/nonexistent")
+    assert good.returncode == 0, good.stderr
