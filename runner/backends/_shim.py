@@ -1,8 +1,12 @@
 """Small C libraries of ours that are preloaded into the target: built on first use with the machine's compiler, and kept."""
 
+import contextlib
+import errno
 import hashlib
+import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,20 +47,37 @@ def records(out: Path, pattern: re.Pattern[str], main: int | None) -> list[Recor
 def built(source: Path, directory: Path | None = None) -> Path:
     """The library of this C source, from the cache or built now. Raises ShimError.
 
-    It is kept in `directory`, by default the user's cache, under a name made of the source's text and of the compiler that
-    built it, so that a change of either builds it anew. Two builds at once do no harm: each renames its own file into place.
+    It is kept in `directory`, by default the user's cache, or a directory of ours among the temporary files where that can't be
+    written (a user without a home), under a name made of the source's text and of the compiler that built it, so that a change
+    of either builds it anew. Two builds at once do no harm: each renames its own file into place.
     """
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise ShimError(f"a C compiler ({', '.join(COMPILERS)})")
-    place = directory or user_cache_path("leakrun") / "shims"
-    library = place / f"leakrun{source.stem}-{_key(source, Path(compiler))}.so"
+    name = f"leakrun{source.stem}-{_key(source, Path(compiler))}.so"
+    try:
+        return _kept(compiler, source, (directory or user_cache_path("leakrun") / "shims") / name)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        if directory is None and isinstance(error, OSError):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                return _kept(compiler, source, _temporary_place() / name)
+        raise ShimError(f"a directory to keep its shim in ({error})") from error
+
+
+def _kept(compiler: str, source: Path, library: Path) -> Path:
     if not library.is_file():
-        try:
-            _build(compiler, source, library)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ShimError(f"a directory to keep its shim in ({error})") from error
+        _build(compiler, source, library)
     return library
+
+
+def _temporary_place() -> Path:
+    """A directory that only this user writes. Raises OSError where somebody else made it: what lies there would be loaded."""
+    place = Path(tempfile.gettempdir(), f"leakrun-shims-{os.getuid()}")
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(errno.EPERM, "it is not of this user alone", str(place))
+    return place
 
 
 def _key(source: Path, compiler: Path) -> str:

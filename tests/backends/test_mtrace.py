@@ -281,6 +281,19 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         _shim.built(mtrace.SOURCE, tmp_path / "cache")
 
 
+def test_without_a_home_the_shim_lies_among_the_temporary_files(program: Compile, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    places = {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/dev/null", "TMPDIR": str(temporary)}
+    ran = leakrun("-q", "-p", "mtrace", "-o", tmp_path / "run", program(MAIN), **places)
+    assert ran.returncode == 0, ran.stderr
+    (place,) = temporary.iterdir()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700 and [each.suffix for each in place.iterdir()] == [".so"]
+    place.chmod(0o777)  # now anybody may have put something there
+    refused = leakrun("-q", "-p", "mtrace", "-o", tmp_path / "other", program(MAIN), **places)
+    assert refused.returncode == 3 and "a directory to keep its shim in" in refused.stderr
+
+
 def test_the_shim_is_built_once_for_each_source_and_whole_for_all_who_build_at_once(tmp_path: Path) -> None:
     start = threading.Barrier(4)
 
