@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     directory = tmp_path_factory.mktemp("go")
     environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(directory / "cache"), "GOFLAGS": "", "HOME": str(directory)}
 
+    @cache
     def built(source: str) -> Path:
         name = "cgo" if source is CGO else "pure"
         (directory / f"{name}.go").write_text(source)
