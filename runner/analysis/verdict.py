@@ -93,12 +93,20 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
             *_notes(growths, losses),
             *_footprint(recordings, scope),
             *remark_notes(recordings, blamers),
-            *limit_notes(recordings, [*_asides(recordings, scope, growths), *_lineless(findings, recordings, scope)]),
+            *limit_notes(
+                recordings,
+                [*_unsaid(verdict, doubts), *_asides(recordings, scope, growths), *_lineless(findings, recordings, scope)],
+            ),
         ],
         heap_summary=main.heap_summary if main else None,
         leak_summary=main.leak_summary if main else None,
         doubts=doubts,
     )
+
+
+def _unsaid(verdict: Verdict, doubts: Sequence[Doubt]) -> list[str]:
+    """What is wrong with the evidence, where the verdict stands all the same, and its reasons do not speak of it."""
+    return [] if verdict is Verdict.INCONCLUSIVE else [doubt.text for doubt in doubts if doubt.kind is DoubtKind.RUN]
 
 
 def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[Doubt]) -> Verdict:
@@ -282,7 +290,7 @@ def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth
         )
     unjudged = [growth.recording for growth in growths if growth.unjudged]
     checked = [each for each in recordings if _knows_only_losses(each) or any(each is other for other in unjudged)]
-    if checked:
+    if checked and (sees & _LOSS_KINDS or not grounds):  # of a child that lived briefly massif knows neither
         grounds.append(
             f"{checked[0].tool} saw the program to its end, and nothing is lost; what is still referenced and grows it cannot see"
         )

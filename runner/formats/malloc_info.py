@@ -25,7 +25,9 @@ from runner.model import Column, Frame, Metric, Recording, Remark, Snapshot, Tim
 FORMAT = "glibc's malloc_info() XML"
 
 IN_USE, LARGE, KEPT = "[heap in use]", "[large blocks in use]", "[heap, free]"
-_HEAD = re.compile(rb"\s*<malloc version=\"1\">")
+_HEAD = re.compile(rb"^\s*<malloc version=\"1\">", re.MULTILINE)
+_DOCUMENT = re.compile(rb"<malloc version=\"1\">.*?</malloc>", re.DOTALL)
+_MOST = 1 << 26  # bytes of a text that are looked through
 _SERIES = re.compile(r"(.*?)[._-](\d+)(\.xml)?")
 _WORTH_A_REMARK = 1 << 20  # bytes
 _NOTABLE = 0.25  # of what the heaps have from the system
@@ -53,8 +55,8 @@ class _Heap:
 
 
 def sniff(head: bytes) -> bool:
-    """The first line."""
-    return _HEAD.match(head) is not None
+    """The first line, which may stand behind others: a debugger's or a server's, which was asked for it."""
+    return _HEAD.search(head) is not None
 
 
 def series_of(name: str) -> tuple[str, int] | None:
@@ -64,9 +66,10 @@ def series_of(name: str) -> tuple[str, int] | None:
 
 
 def read(stream: BinaryIO, name: str) -> Recording:
-    """One file: the heap at that moment."""
+    """One file: the heap at that moment; or at several, one behind the other."""
     series = _Series(TimeUnit.SNAPSHOTS)
-    series.add(stream, name, 0.0)
+    for number, document in enumerate(_documents(stream)):
+        series.add(document, name, float(number))
     return series.finish()
 
 
@@ -76,8 +79,14 @@ def read_series(files: Iterable[tuple[Path, float | None]]) -> Recording:
     series = _Series(unit)
     for time, path in found:
         with opened_at(path) as stream:
-            series.add(stream, path.name, time)
+            series.add(_documents(stream)[-1], path.name, time)
     return series.finish()
+
+
+def _documents(stream: BinaryIO) -> list[bytes]:
+    """Those that are whole; where there is none, all of the text."""
+    text = stream.read(_MOST)
+    return _DOCUMENT.findall(text) or [text]
 
 
 class _Series:
@@ -85,10 +94,10 @@ class _Series:
         self.recording = Recording("malloc_info", time_unit=unit, limits=list(_LIMITS))
         self.heaps: list[_Heap] = []
 
-    def add(self, stream: BinaryIO, name: str, time: float) -> None:
+    def add(self, document: bytes, name: str, time: float) -> None:
         """One more moment, later than those before. A file that is cut gives none."""
         try:
-            heap = _heap(ElementTree.parse(stream).getroot())
+            heap = _heap(ElementTree.fromstring(document))
         except (ElementTree.ParseError, ValueError, LookupError):
             self._flaw(f"{name} is cut or damaged: it can't be read")
             return

@@ -145,6 +145,8 @@ class _Reader:
         stack_id = self._recording.table.intern([Frame()]) if stack_id is None else stack_id
         loss = loss_of(message, stack_id)
         size, blocks = amount_of(element.findtext("xwhat/leakedbytes")), amount_of(element.findtext("xwhat/leakedblocks"))
+        if loss is not None:  # what lacks its figures as elements has them in its words
+            size, blocks = loss.bytes if size is None else size, loss.blocks if blocks is None else blocks
         if loss is None or size is None or blocks is None or loss.indirect_bytes > size:
             add_flaw(self._recording, f"a leak record can't be read: {message[:200]!r}")
             return

@@ -49,6 +49,16 @@ def test_a_stack_that_could_not_be_unwound_is_no_excuse_either(outer: Frame) -> 
     assert not of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame(None, module=LIBC, address=5), loader))).findings
 
 
+def test_a_leak_in_a_report_that_is_cut_says_that_there_may_be_more() -> None:
+    recording = losing((LossKind.DEFINITE, 300, 3, (MALLOC, code("load", 7), MAIN)))
+    recording.complete, recording.flaws = False, ["log: it is cut"]
+    answer = conclude([recording], Scope(LOSSES))
+    assert answer.verdict is Verdict.LEAKING and "log: it is cut" in [note.text for note in answer.notes if note.kind == "limit"]
+    recording.losses.clear()
+    undecided = conclude([recording], Scope(LOSSES))
+    assert undecided.verdict is Verdict.INCONCLUSIVE and not undecided.notes  # its reasons say it
+
+
 @pytest.mark.parametrize(
     "theirs",
     [

@@ -57,3 +57,10 @@ def test_files_of_one_process_are_a_series(tmp_path: Path) -> None:
 @given(st.integers(0, len(WHOLE)), st.binary(max_size=40), st.integers(0, 2000))
 def test_whatever_is_damaged_gives_a_valid_recording(at: int, noise: bytes, gap: int) -> None:
     check_valid(read(WHOLE[:at] + noise + WHOLE[at + gap :]))
+
+
+def test_documents_amid_a_debugger_s_words_are_snapshots() -> None:
+    words = b"Breakpoint 5, main () at a.c:7\n(gdb) mallocinfo\n"
+    assert recognise(words + WHOLE) is malloc_info
+    found = read(words + WHOLE + b"$20 = 0\n" + WHOLE)
+    assert found.complete and [each.totals for each in found.snapshots] == [read(WHOLE).snapshots[0].totals] * 2

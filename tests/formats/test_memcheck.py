@@ -349,3 +349,11 @@ def test_a_log_whose_marks_were_taken_off_is_read() -> None:
     assert b"==" not in bared and recognise(bared) is memcheck_text
     (recording,) = memcheck_text.read_all(io.BytesIO(bared), "log")
     assert said(recording) == said(memcheck_text.read(io.BytesIO(log), "log"))
+
+
+def test_a_record_that_lacks_a_figure_has_it_in_its_words() -> None:
+    record = records(LEAKS)[0]
+    figures = re.search(rb"<leakedblocks>(\d+)</leakedblocks>", record)
+    assert figures is not None
+    bare = memcheck_xml.read(io.BytesIO(LEAKS.replace(record, record.replace(figures[0], b""))), "xml")
+    assert said(bare) == said(memcheck_xml.read(io.BytesIO(LEAKS), "xml"))
