@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 from runner.analysis.judgement import Growing, Growth
@@ -111,16 +112,17 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
 def ordered(weighed: Sequence[Weighed]) -> list[Finding]:
     """By cost, suspects last; what is not sure under what is, a lost block or two that do not grow under everything that does.
 
-    Of a tie, the object before what it is extended by.
+    Of those that grow in step, the object before what belongs to it.
     """
     something_grows = any(each.grows for each in weighed)
 
-    def cost(each: Weighed) -> tuple[bool, bool, bool, int]:
+    def group(each: Weighed) -> tuple[bool, bool, bool]:
         finding = each.finding
         once = is_lost_once(finding) and not each.grows
-        return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, once and something_grows, -each.weight
+        return finding.kind is FindingKind.SUSPECT, finding.confidence < _SURE, once and something_grows
 
-    return heads_first([each.finding for each in sorted(weighed, key=cost)])
+    by_cost = sorted(weighed, key=lambda each: (group(each), -each.weight))
+    return [found for _, each in groupby(by_cost, group) for found in heads_first([one.finding for one in each])]
 
 
 def is_lost_once(finding: Finding) -> bool:

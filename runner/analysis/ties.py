@@ -1,4 +1,4 @@
-"""Findings that grow by as much in step: an object, and what it is extended by. Who makes the object is to be asked first."""
+"""Findings that grow in step: an object, and what belongs to it. Who makes the object is to be asked first."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,43 +7,61 @@ from itertools import takewhile
 from runner.analysis.wording import place_text
 from runner.model import AnswerFrame, Finding
 
-_TIE = 0.1  # of the larger: so far two may be apart at any moment
+_TIE = 0.1  # of what they grow by: so far two may be apart at any moment
 
 
 def heads_first(findings: Sequence[Finding]) -> list[Finding]:
-    """The same, most bytes first, but of those next to each other that grow in step the one nearer to their common caller.
+    """The same, most bytes first, but of those that grow in step the one nearer to their common caller before the others.
 
-    The other's evidence says so.
+    The others' evidence says so.
     """
     found: list[Finding] = []
     for finding in findings:
-        place = len(found)
-        while place and _extends(found[place - 1], finding):
-            found[place - 1] = _told(found[place - 1], finding)
-            place -= 1
-        extension = place and _extends(finding, found[place - 1])
-        found.insert(place, _told(finding, found[place - 1]) if extension else finding)
+        parts = [place for place, each in enumerate(found) if _belongs(each, finding)]
+        for place in parts:
+            found[place] = _told(found[place], finding)
+        head = next((each for each in found if _belongs(finding, each)), None)
+        found.insert(parts[0] if parts else len(found), _told(finding, head) if head else finding)
     return found
 
 
-def _extends(finding: Finding, head: Finding) -> bool:
-    """Whether it grows in step with the other, and stands farther from the function that calls both; all is called by main()."""
-    if finding.kind is not head.kind or len(finding.stack) <= len(head.stack) or not _in_step(finding, head):
+def _belongs(finding: Finding, head: Finding) -> bool:
+    """Whether it grows in step with the other, and stands farther from the function that calls both; all is called by main().
+
+    Of what a constructor allocates, which the very line calls that makes the object, the bytes may be more, or fewer.
+    """
+    if finding.kind is not head.kind or len(finding.stack) <= len(head.stack):
         return False
     common = _common(finding.stack, head.stack)
-    return common > 0 and head.stack[-common].function != "main"
+    if not common or head.stack[-common].function == "main":
+        return False
+    counted = finding.blocks is not None and head.blocks is not None
+    if counted and not _near(finding.blocks or 0, head.blocks or 0):
+        return False
+    part = _is_made_at(head, finding.stack)
+    if not finding.series and not head.series:
+        return counted and part
+    return _in_step(finding, head) and (part or _near(finding.bytes, head.bytes))
 
 
 def _in_step(one: Finding, other: Finding) -> bool:
-    """As many bytes, and blocks where they are counted, in each stretch of time."""
-    if len(one.series) < 2 or [time for time, _ in one.series] != [time for time, _ in other.series]:
+    """The same part of what they grow by in each stretch of time."""
+    if min(one.bytes, other.bytes) <= 0 or min(len(one.series), len(other.series)) < 2:
         return False
-    if one.blocks is not None and other.blocks is not None and not _near(one.blocks, other.blocks):
+    if [time for time, _ in one.series] != [time for time, _ in other.series]:
         return False
-    room = _TIE * max(one.bytes, other.bytes)
-    first, second = one.series[0][1], other.series[0][1]
-    pairs = zip(one.series, other.series, strict=True)
-    return _near(one.bytes, other.bytes) and all(abs((a - first) - (b - second)) <= room for (_, a), (_, b) in pairs)
+    return all(abs(a - b) <= _TIE for a, b in zip(_course(one), _course(other), strict=True))
+
+
+def _course(finding: Finding) -> list[float]:
+    """What it had grown by at each moment, in units of what it grew by."""
+    start = finding.series[0][1]
+    return [(size - start) / finding.bytes for _, size in finding.series]
+
+
+def _is_made_at(head: Finding, stack: Sequence[AnswerFrame]) -> bool:
+    """Whether the line that makes the head calls what this is the stack of."""
+    return any((frame.function, frame.file, frame.line) == (head.function, head.file, head.line) for frame in stack)
 
 
 def _near(one: int, other: int) -> bool:

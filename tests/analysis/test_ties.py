@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from runner.analysis import Scope, conclude
-from tests.analysis.recordings import GROWTH, MAIN, MALLOC, code, growing
+from runner.model import LossKind
+from tests.analysis.recordings import GROWTH, LOSSES, MAIN, MALLOC, code, growing, losing
 from tests.leakrun_command import answer, leakrun
 
 # Each request has a pool of its own, which is never given back; its second block comes when the first is full.
@@ -70,6 +71,10 @@ def found_of(series):
     return conclude([growing(series, TIMES)], Scope(GROWTH)).findings
 
 
+def lost_of(*losses):
+    return conclude([losing(*losses)], Scope(LOSSES)).findings
+
+
 def test_of_a_tie_the_nearer_to_the_common_caller_is_first_whatever_was_recorded_first() -> None:
     for series in ({MAKE: UP, EXTEND: UP + 5000}, {EXTEND: UP, MAKE: UP}, {EXTEND: 1.05 * UP, MAKE: UP}):
         first, second = found_of(series)
@@ -89,6 +94,21 @@ def test_what_is_no_tie_is_ranked_by_bytes() -> None:
     uneven = uneven * UP[-1] / (uneven[-1] - uneven[0])
     (first, second) = found_of({EXTEND: uneven + 50, MAKE: UP})
     assert not any("in step" in text for each in (first, second) for text in each.evidence)
+
+
+def test_what_a_constructor_allocates_is_after_the_object_however_large_it_is() -> None:
+    text = (MALLOC, code("string::string", 3), code("Parser::Parser", 6), *MAKE[1:])
+    first, second, third = found_of({text: 3 * UP, EXTEND: 2 * UP, MAKE: UP})
+    assert [each.function for each in (first, second, third)] == ["make", "string::string", "extend"]
+    assert second.evidence[-1] == IN_STEP and "in step" not in third.evidence[-1]
+    apart = found_of({text: 3 * UP[-1] * np.sqrt(np.arange(31) / 30), MAKE: UP})
+    assert apart[0].function == "string::string"
+
+
+def test_of_lost_blocks_the_object_is_before_what_its_constructor_allocates_as_often() -> None:
+    text, make = (MALLOC, code("Parser::Parser", 6), *MAKE[1:]), (LossKind.DEFINITE, 3200, 100, MAKE)
+    assert [each.function for each in lost_of(make, (LossKind.DEFINITE, 5000, 100, text))] == ["make", "Parser::Parser"]
+    assert [each.function for each in lost_of(make, (LossKind.DEFINITE, 5000, 60, text))] == ["Parser::Parser", "make"]
 
 
 def test_what_main_alone_calls_is_not_said_to_belong_together() -> None:
