@@ -35,7 +35,7 @@ _ENDING = (
     r"(?:\d|_?(?:array|arr|n|zero|zeroed|or_die|or_fail|or_abort|safe|checked|align|aligned|usable|nofail|impl|internal|ex))*"
 )
 _CLEAR_NAME = re.compile(
-    r"(?i)^(?:x+|x_|my|safe|check|checked|must|try|e|s|z|g|p|k|u|ck|sec|secure|dbg|debug|mem|memory|utils?|util|wrap|wrapped|track|"
+    r"(?i)^_*(?:x+|x_|my|safe|check|checked|must|try|e|s|z|g|p|k|u|ck|sec|secure|dbg|debug|mem|memory|utils?|util|wrap|wrapped|track|"
     r"tracked|trace|do|heap|sys|os|default|die|fatal|guarded|zero|count|counted|log|logged|stat|stats|ztry|try_x?)"
     rf"?_?(?:{_VERB}|mmap){_ENDING}$"
 )
@@ -195,11 +195,11 @@ class Blamer:
         return self._functions[frame_id]
 
     def serves(self, stack_id: int, position: int, outer: int) -> bool:
-        """What stands at a position has a wrapper under it, or is called, at `outer`, from another file."""
+        """What stands at a position has a wrapper under it, or is called, at `outer`, from another file (or has no lines)."""
         stack = self._stacks[stack_id]
         own, other = (self._frames[stack[at]].file for at in (position, outer))
         behind = any(self._ours[frame_id] and self.keys[frame_id] != self.keys[stack[position]] for frame_id in stack[:position])
-        return behind or (own is not None and other is not None and own != other)
+        return behind or (other is not None and own != other)
 
     def caller(self, stack_id: int, position: int) -> int:
         """The position of the project's next function outwards of the one at a position; HIDDEN where there is none."""

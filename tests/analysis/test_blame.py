@@ -75,7 +75,7 @@ def test_what_lies_in_a_go_path_is_not_all_go_s(file):
     [
         "xmalloc", "xcalloc(unsigned long, unsigned long)", "my_calloc", "safe_strdup", "g_malloc0", "zmalloc", "ztrymalloc",
         "checked_realloc(void*, unsigned long)", "mem_alloc", "util::xstrdup(char const*)", "xmalloc_or_die", "emalloc", "alloc",
-        "xmmap", "safe_mmap", "os_mmap64", "xmmap_or_die",
+        "_emalloc", "xmmap", "safe_mmap", "os_mmap64", "xmmap_or_die",
     ],
 )  # fmt: skip
 def test_a_wrapper_with_a_clear_name_is_not_blamed(wrapper):
@@ -165,6 +165,10 @@ def test_a_wrapper_below_several_that_only_call_each_other_is_looked_through():
 def test_a_name_as_the_c_library_s_is_a_wrapper_s_where_it_serves_others(name):
     own = code(name, 3, "/home/me/app/memory.c")
     assert blamed([MALLOC, own, LEAF, MAIN]) == LEAF, "another file calls it"
+    assert blamed([MALLOC, Frame(name, None, None, APP), LEAF, MAIN]) == LEAF, (
+        "it was built without -g, and so is of another file"
+    )
+    assert blamed([MALLOC, Frame(name, None, None, APP), Frame("use", None, None, APP)]) == Frame(name, None, None, APP)
     assert blamed([MALLOC, code("xmalloc", 2), code(name, 3), LEAF, MAIN]) == LEAF, "it stands behind a wrapper"
     assert blamed([MALLOC, code(name, 3), LEAF, MAIN]) == code(name, 3), "a test's own name, perhaps: nothing else tells"
     assert blamed([MALLOC, own]) == own
