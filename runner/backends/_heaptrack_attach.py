@@ -32,8 +32,9 @@ def main(pid: int, library: str, record: str, gdb: Sequence[str]) -> int:
         print(failure, file=sys.stderr)
         return 1
     print("recording", flush=True)
-    while signal.sigtimedwait(ENDING, 1.0) is None and os.getppid() == starter and _runs(pid):
-        continue
+    # Without sigtimedwait's own waiting: that returns rubbish when we were stopped and continued meanwhile (CPython 3.11).
+    while signal.sigtimedwait(ENDING, 0) is None and os.getppid() == starter and _runs(pid):
+        time.sleep(PAUSE)
     failure = _ask_gdb(pid, gdb, {}) if _runs(pid) else ""
     if failure and _runs(pid):
         print(f"its record could not be ended, and goes on: {failure}", file=sys.stderr)

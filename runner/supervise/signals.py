@@ -3,9 +3,11 @@
 Blocked signals can't interrupt anything half done, and sigtimedwait tells who sent one, which a handler can't.
 """
 
+import ctypes
 import os
+import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +16,8 @@ from runner.supervise import proc
 SI_KERNEL = 0x80  # siginfo's si_code of a signal that the terminal sent: the whole foreground group has had it
 
 WAKING = frozenset({signal.SIGCHLD, signal.SIGIO})  # these only say that there is something to look at
+
+_SIGSET = 128  # bytes of glibc's sigset_t
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -40,15 +44,22 @@ class Held:
 
     former_mask  the mask that leakrun was started with
     ignored      signals that leakrun had to stop ignoring for itself
+    descriptor   can be read from when one has come: signalfd(2)
     """
 
     held: frozenset[signal.Signals]
     former_mask: frozenset[int]
     ignored: frozenset[int]
+    descriptor: int
 
     def wait(self, seconds: float) -> signal.struct_siginfo | None:
         """The next signal; None when none came in that time."""
-        return signal.sigtimedwait(self.held, max(0.0, seconds))
+        # Not sigtimedwait's own waiting: that returns what lay on the stack when we were stopped and continued meanwhile, and its
+        # time was over then (CPython 3.11).
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000)
+        return signal.sigtimedwait(self.held, 0)
 
 
 @contextmanager
@@ -63,14 +74,29 @@ def hold(more: frozenset[signal.Signals] = frozenset()) -> Iterator[Held]:
     for signum in _early:
         os.kill(os.getpid(), signum)
     _early.clear()
+    descriptor = _signalfd(held)
     ignored = frozenset({int(signal.SIGCHLD)} if former_child is signal.SIG_IGN else set())
     try:
-        yield Held(held, frozenset(map(int, former_mask)), ignored)
+        yield Held(held, frozenset(map(int, former_mask)), ignored, descriptor)
     finally:
+        os.close(descriptor)
         while signal.sigtimedwait(held, 0) is not None:
             pass  # a second Ctrl-C that came late must not cut off what is still to be written
         signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
         signal.signal(signal.SIGCHLD, former_child if former_child is not None else signal.SIG_DFL)
+
+
+def _signalfd(signums: Iterable[int]) -> int:
+    """A descriptor that can be read from while one of them is pending. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    mask = ctypes.create_string_buffer(_SIGSET)
+    libc.sigemptyset(mask)
+    for signum in signums:
+        libc.sigaddset(mask, int(signum))
+    descriptor = int(libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "no descriptor for signals")
+    return descriptor
 
 
 _early: list[int] = []  # what came between deaf() and hold()

@@ -111,6 +111,19 @@ def test_a_stopped_program_is_woken_to_end(run: Any, subject: Path, texts: Any) 
     assert any("it is stopped" in text for text in texts(outcome, EventKind.NOTE))
 
 
+def test_a_leakrun_that_was_stopped_and_continued_goes_on(run: Any, subject: Path, texts: Any) -> None:
+    run.start(plan(subject, run)).wait_for_line("up")
+    for _ in range(3):
+        run.send(signal.SIGSTOP)
+        time.sleep(0.7)  # until what it waited for is over
+        run.send(signal.SIGCONT)
+        time.sleep(0.2)
+    run.send(signal.SIGTERM)
+    outcome = run.outcome()
+    assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "terminate")
+    assert texts(outcome, EventKind.SIGNAL)[1:] == ["sent SIGTERM"]
+
+
 def test_the_time_given_ends_it(run: Any, subject: Path) -> None:
     outcome = run.start(plan(subject, run, triggers=(LAST,)), duration=0.5).outcome()
     assert (outcome.signum, outcome.stopped_by) == (signal.SIGTERM, "for")
