@@ -2,20 +2,19 @@
 
    LEAKRUN_HEAPTRACK names a directory, where each program writes heaptrack.PID.N.raw; LEAKRUN_HEAPTRACK_PRELOAD is LD_PRELOAD, and
    LEAKRUN_HEAPTRACK_N the N of this program. heaptrack takes its own variables out of the environment when it begins: they are
-   put back for the programs to come. It writes what it has in its buffer when exit() is called: here also before _exit(), and
-   before a signal that ends the program by default. */
+   put back for the programs to come. It writes what it has in its buffer when exit() is called: here also before _exit() and quick_exit(), and before
+   a signal that ends the program by default. */
 
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "_shim_ending.h"
 
+#define LONGEST_WRITE 3000 /* milliseconds */
+
 static void (*stop_recording)(void);
-static volatile sig_atomic_t received;
+static volatile sig_atomic_t received, written;
 
 static void note_signal(int number) {
     int saved = errno;
@@ -28,14 +27,22 @@ static void note_signal(int number) {
     errno = saved;
 }
 
+/* By our thread, and not waited for without end: whoever calls _exit() in a handler may have been interrupted in the tool. */
 static void write_at_the_end(void) {
-    if (stop_recording) stop_recording();
+    const struct timespec moment = {0, 1000000};
+    if (!stop_recording) return;
+    if (!listening) return stop_recording();
+    sem_post(&arrived);
+    for (int i = 0; i < LONGEST_WRITE && !written; i++) nanosleep(&moment, NULL);
 }
 
 static void *wait_for_signals(void *nothing) {
-    while (sem_wait(&arrived)) continue;
-    write_at_the_end();
-    end_by(received);
+    for (;;) {
+        wait_for_arrival();
+        stop_recording();
+        written = 1;
+        if (received) end_by(received);
+    }
     return nothing;
 }
 
@@ -63,6 +70,7 @@ __attribute__((constructor)) static void start(void) {
     free(malloc(1));               /* heaptrack begins, at the latest, with this */
     owner = getpid();
     prepare_next_program();
+    at_quick_exit(write_at_the_end);
     if (stop_recording && listen_for_ending()) pthread_atfork(NULL, NULL, forget_ending);
     if (pauses) resume_recording();
     errno = saved;

@@ -5,13 +5,8 @@
    whenever the signal number LEAKRUN_LSAN_SIGNAL arrives; the program goes on as it was, with the exit code that is its own. */
 
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "_shim_ending.h"
 
@@ -69,9 +64,13 @@ static void wait_for_our_thread(void) {
     for (int i = 0; i < LONGEST_START && !listens; i++) nanosleep(&moment, NULL);
 }
 
+/* No handler of the program's may run in the middle of it: one that calls exit() or fork() would wait for itself. */
 static void check(int last) {
     char path[PATH_MAX + 64];
+    sigset_t all, before;
     wait_for_our_thread();
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&looking);
     if (!last_check_made) {
         last_check_made = last;
@@ -89,6 +88,7 @@ static void check(int last) {
         }
     }
     pthread_mutex_unlock(&looking);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* What earlier calls have left on the stack would be taken for pointers that are still in use. */
@@ -122,12 +122,17 @@ static void note_signal(int number) {
 static void *wait_for_signals(void *nothing) {
     listens = 1;
     for (;;) {
-        while (sem_wait(&arrived)) continue;
+        wait_for_arrival();
         check(ended_by != 0);
         if (ended_by) end_by(ended_by);
     }
     return nothing;
 }
+
+/* During a check the sanitizer holds its locks, which a child would find held for ever. */
+static void await_check(void) { pthread_mutex_lock(&looking); }
+
+static void go_on(void) { pthread_mutex_unlock(&looking); }
 
 static void forget_in_child(void) {
     forget_ending();
@@ -143,7 +148,8 @@ static void listen_for_signals(void) {
         return;
     }
     if (asked_by) handle_by(asked_by, note_signal);
-    pthread_atfork(NULL, NULL, forget_in_child);
+    heard[SIGNALS_OF_ENDING] = asked_by;
+    pthread_atfork(await_check, go_on, forget_in_child);
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -155,18 +161,8 @@ __attribute__((constructor)) static void start(void) {
         owner = getpid();
         asked_by = signal_number ? atoi(signal_number) : 0;
         __cxa_atexit(at_exit, NULL, NULL); /* run after the destructors of all libraries: it was registered before them */
+        at_quick_exit(write_at_the_end);
         listen_for_signals();
     }
     errno = saved;
-}
-
-/* GCC 12's liblsan has these two call nothing: a program that sets a handler would crash, or have none. */
-int sigaction(int number, const struct sigaction *action, struct sigaction *former) { return __sigaction(number, action, former); }
-
-sighandler_t signal(int number, sighandler_t handler) {
-    struct sigaction action, former;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;
-    return __sigaction(number, &action, &former) ? SIG_ERR : former.sa_handler;
 }
