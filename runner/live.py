@@ -47,9 +47,25 @@ def is_of_this_boot(manifest: Manifest) -> bool:
     return bool(manifest["process"]["boot_id"]) and manifest["process"]["boot_id"] == proc.boot_id()
 
 
+def is_hidden(manifest: Manifest) -> bool:
+    """The run's pids are of a pid namespace (a container's, or the host's) of which nothing can be seen from here."""
+    return is_of_this_boot(manifest) and _namespace(manifest) not in ("", proc.pid_namespace()) and not proc.all_namespaces_seen()
+
+
+def named_here(manifest: Manifest, entry: object) -> Process | None:
+    """A process as a manifest names it, by the pid that it has here; None where it names none, or none that is seen from here."""
+    named = process_of(entry) if is_of_this_boot(manifest) else None
+    pid = proc.pid_here(named.pid, named.start_ticks, _namespace(manifest)) if named is not None else None
+    return Process(pid, named.start_ticks) if named is not None and pid is not None else None
+
+
+def _namespace(manifest: Manifest) -> str:
+    return str(manifest["process"].get("pid_namespace") or "")
+
+
 def supervisor_of(manifest: Manifest) -> Process | None:
-    """The leakrun that supervises the run now; None where there is none (any more)."""
-    named = process_of(manifest.get("supervisor")) if is_of_this_boot(manifest) else None
+    """The leakrun that supervises the run now; None where there is none (any more), or none that is seen from here."""
+    named = named_here(manifest, manifest.get("supervisor"))
     return named if named is not None and named.state() else None
 
 
@@ -162,7 +178,11 @@ def _reachable(run: RunDirectory, manifest: Manifest) -> Process:
 
 def _lost(run: RunDirectory, manifest: Manifest) -> LeakrunError:
     """The error for a run whose leakrun is gone."""
-    target = process_of(manifest.get("process")) if is_of_this_boot(manifest) else None
+    if is_hidden(manifest):
+        return LeakrunError(
+            ErrorKind.USAGE, f"{run.id} was started in another pid namespace (a container, or the host)", "ask there"
+        )
+    target = named_here(manifest, manifest.get("process"))
     if target is not None and target.state():
         return LeakrunError(
             ErrorKind.USAGE,

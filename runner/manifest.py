@@ -106,7 +106,12 @@ def manifest_of(
         "cwd": str(plan.cwd) if plan.cwd else None,
         "outputs": list(plan.outputs),
         "loaded": plan.loaded,
-        "process": {"pid": outcome.pid, "start_ticks": main.start_ticks if main else 0, "boot_id": outcome.boot_id},
+        "process": {
+            "pid": outcome.pid,
+            "start_ticks": main.start_ticks if main else 0,
+            "boot_id": outcome.boot_id,
+            "pid_namespace": outcome.pid_namespace,
+        },
         "started_at": outcome.started_at,
         "seconds": outcome.seconds,
         "ready": outcome.ready,
@@ -159,6 +164,7 @@ def outcome_of(manifest: Manifest) -> Outcome:
         return Outcome(
             pid=manifest["process"]["pid"],
             boot_id=str(manifest["process"]["boot_id"]),
+            pid_namespace=str(manifest["process"].get("pid_namespace") or ""),
             started_at=float(manifest["started_at"]),
             seconds=float(manifest["seconds"]),
             code=manifest["exit"]["code"],

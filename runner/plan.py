@@ -325,6 +325,7 @@ class Outcome:
     ready: float | None = None  # seconds since the start when it counted as up (--ready)
     load_failure: str = ""  # how the load (--load) failed, or why the program never counted as up, where so
     boot_id: str = ""  # of the kernel that it ran on: pids and start_ticks mean something only there
+    pid_namespace: str = ""  # in which leakrun gave them these pids: a container has its own
 
     @property
     def exit_code(self) -> int:

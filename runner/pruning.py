@@ -38,10 +38,12 @@ def _lives(manifest: Manifest) -> bool:
     """A process of the run runs still, or the leakrun that watches it."""
     if not live.is_of_this_boot(manifest) or manifest["exit"].get("detached"):
         return False
+    if live.is_hidden(manifest) and manifest["state"] not in live.ENDED:
+        return True  # for all that can be seen from here
     named = [*manifest["processes"]]
     if manifest["state"] not in live.ENDED:  # else its supervisor is at other things, if it is there
         named += [manifest.get("process"), manifest.get("supervisor")]
-    return any(process.state() for process in map(live.process_of, named) if process is not None)
+    return any(process.state() for each in named if (process := live.named_here(manifest, each)) is not None)
 
 
 def remove(run: RunDirectory) -> None:

@@ -14,6 +14,7 @@ from runner.pipeline import Request
 from runner.plan import Event, EventKind, LaunchPlan, Outcome, Target, ToolStatus
 from runner.profile import Profile
 from runner.rundir import RunDirectory
+from runner.supervise import proc
 
 # What was true when the program was started, and what to look for since: a plan made anew knows less of it.
 _AS_IT_WAS = ("command", "argv", "environment", "cwd", "outputs", "loaded", "tool")
@@ -40,7 +41,7 @@ def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supe
                 supervise.empty_spool(run.spool, run.raw, () if living else plan.litter)
             outcome.files = supervise.written_at(run.raw, outcome.started_at)
         else:
-            _check_main(run, outcome)
+            _check_main(run, outcome, living)
             places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
             outcome = supervise.run(plan, places, journal, progress=progress, former=outcome, duration=_duration(manifest))
             living = []
@@ -78,6 +79,10 @@ def _check(run: RunDirectory, manifest: Manifest) -> None:
             f"{run.id} is in progress, and process {supervisor.pid} supervises it",
             f"`leakrun stop {run.id}` ends it",
         )
+    if live.is_hidden(manifest):
+        raise LeakrunError(
+            ErrorKind.USAGE, f"{run.id} was started in another pid namespace (a container, or the host)", "recover it there"
+        )
     if rundir.is_hunt(manifest):
         last = next(iter(reversed(rundir.steps_of(run))), run)
         raise LeakrunError(
@@ -99,13 +104,18 @@ def _duration(manifest: Manifest) -> float | None:
 
 def _living(manifest: Manifest, outcome: Outcome) -> list[int]:
     """The processes of the run that still run."""
-    if not live.is_of_this_boot(manifest):
-        return []
-    named = [live.Process(each.pid, each.start_ticks) for each in outcome.processes if each.start_ticks]
-    return [each.pid for each in named if each.state()]
+    entries = [{"pid": each.pid, "start_ticks": each.start_ticks} for each in outcome.processes if each.start_ticks]
+    named = [live.named_here(manifest, each) for each in entries]
+    return [each.pid for each in named if each is not None and each.state()]
 
 
-def _check_main(run: RunDirectory, outcome: Outcome) -> None:
+def _check_main(run: RunDirectory, outcome: Outcome, living: list[int]) -> None:
+    if outcome.pid_namespace not in ("", proc.pid_namespace()):
+        raise LeakrunError(
+            ErrorKind.USAGE,
+            f"{run.id}: its program, process {living[0]} here, runs in another pid namespace (a container)",
+            f"recover it there; `leakrun recover {run.id} --finish` leaves the program alone",
+        )
     if all(each.pid != outcome.pid for each in outcome.processes):
         raise LeakrunError(
             ErrorKind.USAGE,

@@ -272,5 +272,7 @@ def test_a_bad_redact_pattern_is_the_users_error() -> None:
 
 
 def test_the_process_can_be_told_from_a_later_one_with_its_pid() -> None:
-    outcome = Outcome(pid=7, processes=[ProcessOutcome(7, 1, [], 0.0, start_ticks=99)], boot_id="this boot")
-    assert manifest(outcome)["process"] == {"pid": 7, "start_ticks": 99, "boot_id": "this boot"}
+    outcome = Outcome(
+        pid=7, processes=[ProcessOutcome(7, 1, [], 0.0, start_ticks=99)], boot_id="this boot", pid_namespace="pid:[1]"
+    )
+    assert manifest(outcome)["process"] == {"pid": 7, "start_ticks": 99, "boot_id": "this boot", "pid_namespace": "pid:[1]"}

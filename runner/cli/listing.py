@@ -3,14 +3,13 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from runner import rundir
+from runner import live, rundir
 from runner.errors import ErrorKind, LeakrunError
 from runner.kinds import Verdict
-from runner.manifest import outcome_of
+from runner.manifest import Manifest, outcome_of
 from runner.reports.run_list import Listed
 from runner.rundir import RunDirectory
 from runner.supervise import proc
@@ -82,25 +81,20 @@ def _verdict(run: RunDirectory, problems: list[str]) -> str | None:
         return None
 
 
-def state_of(manifest: Mapping[str, Any]) -> str:
+def state_of(manifest: Manifest) -> str:
     """The state as it is now: "lost" for a run in progress of which no process is left, or which another boot began."""
     state = str(manifest["state"])
     if state in ENDED:
         return state
-    process = manifest["process"]
-    boot = process["boot_id"]
+    boot = manifest["process"]["boot_id"]
     if boot and boot != proc.boot_id():
         return LOST
+    if live.is_hidden(manifest):
+        return state  # for all that can be seen from here
     # The supervisor works on after the program has ended: it prints, names and concludes.
-    return state if any(_lives(each) for each in (process, manifest.get("supervisor"))) else LOST
-
-
-def _lives(process: object) -> bool:
-    """Whether the process with this pid is still the one that was meant."""
-    if not isinstance(process, dict) or not isinstance(process.get("pid"), int):
-        return False
-    stat = proc.stat(process["pid"])
-    return stat is not None and not stat.ended and stat.start_ticks == process.get("start_ticks")
+    entries = (manifest["process"], manifest.get("supervisor"))
+    named = (live.named_here(manifest, each) if boot else live.process_of(each) for each in entries)
+    return state if any(each.state() for each in named if each is not None) else LOST
 
 
 def size_on_disk(directory: Path) -> int:

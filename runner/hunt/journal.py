@@ -29,7 +29,7 @@ class Journal:
         self.steps: list[dict[str, Any]] = []
         self.skipped: list[dict[str, str]] = []
         self.left: list[str] = []
-        self.plain = Outcome(started_at=time.time(), boot_id=proc.boot_id())
+        self.plain = Outcome(started_at=time.time(), boot_id=proc.boot_id(), pid_namespace=proc.pid_namespace())
         self._began, self._started = time.monotonic(), time.time()
         self._write("running")
 
@@ -77,6 +77,7 @@ class Journal:
         outcome = Outcome(
             started_at=self._started,
             boot_id=proc.boot_id(),
+            pid_namespace=proc.pid_namespace(),
             seconds=self.seconds,
             code=self.plain.code,
             signum=self.plain.signum,

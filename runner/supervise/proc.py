@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
+_FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
 
 
 class Stat(NamedTuple):
@@ -147,6 +148,36 @@ def user(pid: int) -> int | None:
 def boot_id() -> str:
     """Tells this boot of the machine from every other."""
     return (read_bytes("/proc/sys/kernel/random/boot_id") or b"").decode("ascii").strip()
+
+
+def pid_namespace() -> str:
+    """Names the space of pids that we are in: pid_namespaces(7)."""
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115  # it is no path
+    except OSError:
+        return ""
+
+
+def all_namespaces_seen() -> bool:
+    """We are in the first pid namespace, from which the processes of all others can be seen."""
+    return pid_namespace() in ("", _FIRST_NAMESPACE)
+
+
+def pid_here(pid: int, start_ticks: int, namespace: str) -> int | None:
+    """The pid here of the process that has `pid` in that pid namespace; None where it can't be seen from here, or is gone."""
+    if namespace in ("", pid_namespace()):
+        return pid
+    for name in os.listdir("/proc"):  # noqa: PTH208  # a Path for each costs half of it
+        if name.isdigit() and _innermost_pid(int(name)) == pid and lives(int(name), start_ticks):
+            return int(name)
+    return None
+
+
+def _innermost_pid(pid: int) -> int | None:
+    for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
+        if line.startswith(b"NSpid:"):
+            return int(line.split()[-1])
+    return None
 
 
 class Memory(NamedTuple):

@@ -114,7 +114,8 @@ class _Session:
     def start(self, held: Held) -> None:
         """Write what is to be known before the program starts, and start it."""
         self.workload.check_free()
-        self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
+        self.outcome.started_at = time.time()
+        self.outcome.boot_id, self.outcome.pid_namespace = proc.boot_id(), proc.pid_namespace()
         self._open()
         self._journal(self.outcome, self.teller.state)
         self.family.own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _RSS_MARGIN
@@ -140,7 +141,8 @@ class _Session:
         if stat is None or stat.ended:
             raise LeakrunError(ErrorKind.USAGE, f"there is no process {pid}", "it may have ended: look with ps")
         self._open()
-        self.outcome.started_at, self.outcome.boot_id = time.time(), proc.boot_id()
+        self.outcome.started_at = time.time()
+        self.outcome.boot_id, self.outcome.pid_namespace = proc.boot_id(), proc.pid_namespace()
         self.family.adopted = {pid: stat.start_ticks}
         self.outcome.pid = self.family.main_pid = pid
         self.timeline.origin = time.monotonic()

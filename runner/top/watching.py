@@ -175,7 +175,7 @@ def find(reference: str, runs_dir: Path) -> Watch:
             manifest = run.read_manifest()
         except LeakrunError:
             continue
-        named = live.process_of(manifest["process"]) if live.is_of_this_boot(manifest) else None
+        named = live.named_here(manifest, manifest["process"])
         if named is not None and named.pid == pid and named.state():
             return RunWatch(run)
     if any(run.id.startswith(reference) for run in rundir.runs(runs_dir)):

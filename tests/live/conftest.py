@@ -88,17 +88,17 @@ def lives(pid: int) -> bool:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Start leakrun with these words; whatever is left of it at the end of the test is killed."""
+    """Start leakrun with these words, by the command `before`; whatever is left of it at the end of the test is killed."""
     started: list[Running] = []
 
-    def start_(*words: object, name: str = "run", **popen: Any) -> Running:
+    def start_(*words: object, name: str = "run", before: tuple[str, ...] = (), **popen: Any) -> Running:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LEAKRUN_")}
         command = [*COMMAND, *map(str, words)]
         if words[0] != "recover":
             place = len(COMMAND) + (words[0] == "attach")
             command[place:place] = [*(["run"] if words[0] != "attach" else []), "-o", str(tmp_path / name)]
         popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": clean} | popen
-        one = Running(subprocess.Popen(command, **popen), tmp_path / name)
+        one = Running(subprocess.Popen([*before, *command], **popen), tmp_path / name)
         started.append(one)
         return one
 
