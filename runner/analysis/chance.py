@@ -1,7 +1,6 @@
 """Rises that may be none: of a saw-tooth, of what comes and goes by chance, of blocks that larger ones replace. Needs numpy."""
 
-import numpy as np
-
+from runner.analysis.arrays import np
 from runner.analysis.judgement import Shape
 from runner.analysis.trend import Flags, Floats, apart_of, window_of
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
-import numpy as np
-
+from runner.analysis.arrays import np
 from runner.analysis.judgement import Shape
 from runner.analysis.timeline import before_exit
 from runner.analysis.trend import Floats, judge, spread, window_of

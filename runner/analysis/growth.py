@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from runner.analysis.arrays import np
 from runner.analysis.blame import Blamer, Turnover, blame
 from runner.analysis.chance import may_be_chance, may_be_replaced, may_be_teeth, may_wander
 from runner.analysis.frames import Role

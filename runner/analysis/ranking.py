@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
+from runner.analysis.arrays import np
 from runner.analysis.blame import Blamer
 from runner.analysis.growth import Series, blamers_of, grown, risen, sites_of, stack_growth, thinned, why_unjudged
 from runner.analysis.judgement import Growing, Shape, Trend

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
+from runner.analysis.arrays import NDArray, np
 from runner.analysis.blame import Turnover
 from runner.analysis.trend import Floats, without_spikes
 from runner.analysis.wording import count_text, longer

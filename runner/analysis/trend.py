@@ -12,9 +12,7 @@ jumps     no more than three or more jumps: regular ones, of which the next is n
           after about twice the time of the one before, the last of them not long ago. Seen over the whole run.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
+from runner.analysis.arrays import NDArray, np
 from runner.analysis.judgement import Shape, Trend
 
 Floats = NDArray[np.float64]

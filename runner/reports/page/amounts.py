@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
-
+from runner.analysis.arrays import np
 from runner.analysis.trend import Floats
 from runner.formats.writers.sheet import UNLISTED
 from runner.model import Column, Frame, Metric, Recording, Snapshot
