@@ -30,7 +30,7 @@ _MACHINERY_OBJECTS = re.compile(
              | stdc\+\+ | supc\+\+ | gcc_s | c\+\+ | c\+\+abi | unwind
              | tcmalloc\w* | profiler | jemalloc | mimalloc\w* | asan | lsan | tsan | ubsan | heaptrack\w* | memusage )
           (?: [-.][\w.+-]* )? \.so .*
-        | lib(?: System | system_\w+ | dyld | c\+\+ | c\+\+abi | unwind ) (?: \.\w+ )? \.dylib | dyld  # macOS
+        | lib(?: System | system_\w+ | dyld | objc | dispatch | xpc | c\+\+ | c\+\+abi | unwind ) (?: \.\w+ )? \.dylib | dyld
         | libclang_rt\..* | vgpreload_.* | .*-amd64-linux | heaptrack\w* )$""",
     re.VERBOSE,
 )
@@ -40,7 +40,7 @@ _SYSTEM_DIRECTORIES = re.compile(
 )
 # What a sanitizer names without its path, as it does on macOS.
 _MACOS_LIBRARIES = re.compile(
-    r"(?:lib(?:objc|dispatch|xpc|sqlite3|z|xml2|curl|iconv|icucore)(?:\.\w+)*\.dylib"
+    r"(?:lib(?:sqlite3|z|xml2|curl|iconv|icucore)(?:\.\w+)*\.dylib"
     r"|(?:Core(?:Foundation|Services|Text|Graphics|Data|Audio|Media|Video|Image)|CF(?:Network|OpenDirectory)|Foundation|AppKit"
     r"|UIKit(?:Core)?|QuartzCore|Security|Metal|IOKit|HIToolbox|SkyLight|LaunchServices|AVFoundation|AVFCore))$"
 )
@@ -58,7 +58,9 @@ _GLIBC_PATHS = re.compile(
 )
 _GLIBC_FILES = re.compile(rf"(?:{_GLIBC_ROOMS})/[\w/.-]+$")
 _CXX_HEADER_PATHS = re.compile(r"/c\+\+/v?\d[\w.]*/")  # of libstdc++ and libc++, wherever the toolchain lies
-_RUST_PATHS = re.compile(r"(?:(?:^|/)library/(?:alloc|core|std)/src/|^/rustc/[0-9a-f]+/).*\.rs$")  # its standard library
+_RUST_PATHS = re.compile(
+    r"(?:(?:^|/)library/(?:alloc|core|std)/src/|(?:^|/)src/lib(?:alloc|core|std)/|^/rustc/[0-9a-f]+/).*\.rs$"
+)  # its standard library
 # Go's standard library: /usr/local/go/src/net/http/server.go, c:/go/src/runtime/proc.go, .../go/1.21.0/x64/src/os/file.go; with
 # -trimpath net/http/server.go
 _GO_PATHS = re.compile(
@@ -84,7 +86,7 @@ _CONTAINERS = re.compile(
       | __(?:rust|rdl|rg)_\w*alloc""",
     re.VERBOSE,
 )
-_ALIAS = re.compile(r"^(?:__interceptor_|__GI_+|__libc_|_+)")
+_ALIAS = re.compile(r"^(?:__interceptor_|wrap_+|__GI_+|__libc_|_+)")
 _MACHINERY_NAMES = re.compile(
     r"""std:: | __gnu_cxx:: | __cxxabiv1:: | tcmalloc:: | MallocHook | HeapProfile | base::internal:: | __interceptor_
       | __(?:sanitizer|[almt]san|hwasan|ubsan)::  # what a sanitizer does for itself

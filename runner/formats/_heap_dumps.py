@@ -23,6 +23,9 @@ _MAPS = re.compile(rb"^(?:MAPPED_LIBRARIES:|--- Memory map:)", re.MULTILINE)
 _BUILD = re.compile(rb"^\s*build=(.*)$", re.MULTILINE)  # stands for $build in the paths, in what pprof's servers write
 _ADDRESS = re.compile(rb"0x[0-9a-f]{1,16}", re.IGNORECASE)
 _RATE = re.compile(r"heapz?(_v2)?/(\d{1,20})(?:\*(\d{1,6}))?$")
+STACKLESS = (
+    "some blocks have no stack: the allocator could not walk it; -fno-omit-frame-pointer, or libunwind in the allocator, help"
+)
 _LARGEST = 1 << 52  # of a scaled figure: what a damaged rate may do
 
 Counts = tuple[int, ...]  # four, in the order of METRICS
@@ -162,6 +165,8 @@ class Series:
         if not recording.snapshots and not recording.flaws:
             recording.flaws.append("there is no dump")
         recording.complete = not recording.flaws
+        if any(recording.table.frames_of(number) == [Frame()] for number in range(len(recording.table.stacks))):
+            recording.limits.append(STACKLESS)
         recording.limits += [f"sampled by {self._sampler} ({rate}): the figures are estimates" for rate in sorted(self._rates)]
         return recording
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from runner.formats._heap_dumps import METRICS, Dump, Series, read_dumps, split_maps
-from runner.model import Frame, Metric, Recording, TimeUnit
+from runner.model import Metric, Recording, TimeUnit
 
 FORMAT = "jemalloc heap profile"
 NAME = re.compile(r"(.*)\.(\d+)\.(\d+)\.[a-z]\d*\.heap$", re.DOTALL)  # prefix, pid, number
@@ -29,9 +29,6 @@ NAME = re.compile(r"(.*)\.(\d+)\.(\d+)\.[a-z]\d*\.heap$", re.DOTALL)  # prefix, 
 _COUNTS = rb"[ \t]+t\*:[ \t]*(\d{1,15}):[ \t]*(\d{1,15})[ \t]*\[[ \t]*(\d{1,15}):[ \t]*(\d{1,15})\][ \t]*$"
 # A part of the total: blocks of which jemalloc keeps no stack, a few of a busy program; where stacks are cut off it is more.
 UNLISTED = 0.001
-STACKLESS = (
-    "jemalloc could not walk the stacks: build it with --enable-prof-libunwind, or the program with -fno-omit-frame-pointer"
-)
 _FIRST = re.compile(rb"(heap_v2/\d{1,20})[ \t\r]*$", re.MULTILINE)
 _HEADER = re.compile(rb"(heap_v2/\d{1,20})[ \t\r]*\n" + _COUNTS, re.MULTILINE)
 _STACK = re.compile(rb"^@([^\n]*)\n" + _COUNTS, re.MULTILINE)
@@ -110,9 +107,6 @@ class _Jemalloc(Series):
             self.recording.limits.append(
                 f"jemalloc counts up to {self._unlisted} bytes more in all than at the stacks that it lists"
             )
-        table = self.recording.table
-        if any(table.frames_of(number) == [Frame()] for number in range(len(table.stacks))):
-            self.recording.limits.append(STACKLESS)
         if self._exact:
             self.recording.limits.append("jemalloc counts a block as large as its size class, a little more than was asked for")
         return super().finish()

@@ -119,7 +119,9 @@ class _Reader:
             if symbolized := _SYMBOLIZED.fullmatch(line):
                 self._frames.append(_named(symbolized[1], symbolized[2], symbolized[3], None))
                 return
-            if self._frames or (not line and self._defect is None):  # a leak may have no stack (malloc_context_size=0)
+            if not line.strip():  # a page or Android's log has one between frames
+                return
+            if self._frames or self._defect is None:  # a leak may have no stack (malloc_context_size=0)
                 self._end_stack()
         if found := _LEAKS.match(line):
             self._looked = True
@@ -165,7 +167,7 @@ class _Reader:
     def finish(self) -> Recording:
         """All that was read, and what is missing."""
         recording = self.recording
-        if self._close is not None and self._frames:
+        if self._close is not None and (self._frames or self._defect is None):
             self._end_stack()
         if self._open or self._in_suppressions:
             recording.flaws.append(f"{self._name}: it is cut: the sanitizer had more to say")

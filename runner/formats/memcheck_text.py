@@ -96,11 +96,17 @@ def read_all(stream: BinaryIO, name: str) -> list[Recording]:  # noqa: ARG001 - 
     recordings = _Log().recordings(Rows(stream))
     if len(recordings) == 1 and recordings[0].pid is None:
         stream.seek(0)
-        process = _Process(None)
-        for row in _all_rows(Rows(stream)):
-            process.take(row)
-        return [process.recording()]
+        return [_bared(stream)]
     return recordings
+
+
+def _bared(stream: BinaryIO) -> Recording:
+    process, indent = _Process(None), 0
+    for row in _all_rows(Rows(stream)):
+        if loss_of(row.strip(), 0) is not None:
+            indent = len(row) - len(row.lstrip())
+        process.take(row[indent:] if row[:indent].isspace() else row)
+    return process.recording()
 
 
 class _Log:

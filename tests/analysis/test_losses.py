@@ -59,6 +59,12 @@ def test_a_leak_in_a_report_that_is_cut_says_that_there_may_be_more() -> None:
     assert undecided.verdict is Verdict.INCONCLUSIVE and not undecided.notes  # its reasons say it
 
 
+def test_what_macos_runtime_loses_in_every_program_is_not_the_program_s() -> None:
+    objc = Frame("_objc_init", module="/usr/lib/libobjc.A.dylib")
+    answer = of_losses((LossKind.DEFINITE, 80, 1, (MALLOC, objc, Frame("dyld::notify()", module="/usr/lib/dyld"))))
+    assert answer.verdict is Verdict.CLEAN and "80 bytes" in answer.notes[0].text
+
+
 @pytest.mark.parametrize(
     "theirs",
     [

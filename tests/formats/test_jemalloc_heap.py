@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.formats import gperftools_heap, jemalloc_heap, recognise
+from runner.formats._heap_dumps import STACKLESS
 from runner.formats.jemalloc_heap import read_series, series_of, sniff
 from runner.model import Metric, Recording, TimeUnit, check_valid
 
@@ -188,5 +189,5 @@ def test_mappings_as_macos_has_them_name_the_file() -> None:
 
 
 def test_stacks_that_could_not_be_walked_are_told() -> None:
-    assert jemalloc_heap.STACKLESS in jemalloc_heap.read(io.BytesIO(ONE % (b"", LINUX)), "x.heap").limits
-    assert jemalloc_heap.STACKLESS not in jemalloc_heap.read(io.BytesIO(ONE % (b" 0x400123", LINUX)), "x.heap").limits
+    assert STACKLESS in jemalloc_heap.read(io.BytesIO(ONE % (b"", LINUX)), "x.heap").limits
+    assert STACKLESS not in jemalloc_heap.read(io.BytesIO(ONE % (b" 0x400123", LINUX)), "x.heap").limits

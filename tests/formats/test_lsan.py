@@ -152,3 +152,11 @@ def test_an_object_s_architecture_is_no_part_of_its_name(tmp_path: Path) -> None
     )
     recording = read_file(tmp_path / "mac")
     assert [frame.module for frame in recording.table.frames] == ["libclang_rt.asan_osx_dynamic.dylib", "server"]
+
+
+def test_empty_lines_between_frames_end_no_stack(tmp_path: Path) -> None:
+    """As a page or Android's log has them."""
+    lines = NAMED.read_bytes().split(b"\n")
+    (tmp_path / "spaced").write_bytes(b"\n".join(line + b"\n" * line.lstrip().startswith(b"#") for line in lines))
+    assert amounts(tmp_path / "spaced") == amounts(NAMED)
+    assert answer(tmp_path / "spaced")["findings"] == answer(NAMED)["findings"]

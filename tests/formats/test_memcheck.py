@@ -349,6 +349,9 @@ def test_a_log_whose_marks_were_taken_off_is_read() -> None:
     assert b"==" not in bared and recognise(bared) is memcheck_text
     (recording,) = memcheck_text.read_all(io.BytesIO(bared), "log")
     assert said(recording) == said(memcheck_text.read(io.BytesIO(log), "log"))
+    quoted = b"errors like:\n\n    2 bytes in 1 blocks are definitely lost in loss record 2 of 52\n    at 0x4: malloc (a.c:1)\n"
+    (recording,) = memcheck_text.read_all(io.BytesIO(quoted), "mail")
+    assert [recording.table.frames_of(loss.stack_id)[0].line for loss in recording.losses] == [1]
 
 
 def test_a_record_that_lacks_a_figure_has_it_in_its_words() -> None:
