@@ -69,6 +69,7 @@ _GO_PATHS = re.compile(
     r"|path|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time|unicode|unique|vendor)"
     r"/[^@]*\.(?:go|s)$"
 )
+_RUST_FILES = re.compile(r"(?:boxed|raw_vec)\.rs$")  # the same where a tool prints no directories: new<T> (boxed.rs:254)
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
 _ALLOCATOR_NAMES = re.compile(
     r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
@@ -127,6 +128,7 @@ def role_of(frame: Frame, program: str = "") -> Role:
         if (
             _CXX_HEADER_PATHS.search(frame.file)
             or _RUST_PATHS.search(frame.file)
+            or (_RUST_FILES.match(frame.file) and "::" not in (function or "").partition("<")[0])
             or (not ours and _GLIBC_PATHS.search(frame.file))
         ):
             return Role.MACHINERY

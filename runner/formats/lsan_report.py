@@ -49,6 +49,7 @@ _ANOTHER_STACK = re.compile(
 _FRAME = re.compile(rb"\s*#\d+ 0x([0-9a-f]{1,16})((?: .*)?)")
 _SYMBOLIZED = re.compile(rb"\s*#\d+ (?!0x)(.+) in (.+):(\d+):\d+")  # as hwasan_symbolize rewrites it: no address
 _ARCHITECTURE = re.compile(rb":(?:x86_64h?|arm64(?:e|_32)?|armv7\w?|i386)$")  # behind an object's name, on macOS
+_RUNTIME = re.compile(r"/(?:lib(?:clang_rt\.)?)?(?:hwa|a|l)san[^/]*$|/libclang_rt\.[^/]*$")  # the sanitizer's own object
 _CODE = re.compile(
     rb"(?: +in (.*?))?(?: +\((.*)\+0x([0-9a-f]{1,16})\))?(?: +\(<unknown module>\))?(?: +\(BuildId: [0-9a-f]+\))?\s*"
 )
@@ -233,6 +234,8 @@ class _Reader:
 
     def _end_stack(self) -> None:
         frames, self._frames = self._frames, []
+        if self._defect is None and len(frames) > 1 and _is_nameless_allocator(frames[0]):
+            del frames[0]
         close, self._close = self._close, None
         assert close is not None
         for number, (frame, caller) in enumerate(pairwise(frames)):
@@ -262,6 +265,11 @@ def _code(text: bytes) -> tuple[Frame, int | None]:
     place = (_AT_SLASH.fullmatch(what) or _AT_SPACE.fullmatch(what)) if module is None else None
     name, file, line = [*filter(None, place.groups()), None, None][:3] if place else (_OFFSET.sub(b"", what), None, None)
     return _named(name, file, line, path), None
+
+
+def _is_nameless_allocator(leaf: Frame) -> bool:
+    """A leak's first frame is the sanitizer's malloc: linked into the program and without a name it looks like the program's."""
+    return leaf.signature is None and leaf.module is not None and _RUNTIME.search(f"/{leaf.module}") is None
 
 
 def _named(name: bytes, file: bytes | None, line: bytes | None, module: str | None) -> Frame:

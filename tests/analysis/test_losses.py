@@ -90,6 +90,8 @@ def test_rust_s_standard_library_is_not_to_blame() -> None:
         Frame("allocate", "library/alloc/src/alloc.rs", 429),
         Frame("<alloc::raw_vec::RawVecInner>::try_allocate_in", module="/home/me/app/server"),
         Frame("new<u8>", "/rustc/0123456789abcdef/library/alloc/src/boxed.rs", 286),
+        Frame("new<std::thread::Packet<()>>", "boxed.rs", 254),  # without --fullpath-after
+        Frame("alloc::heap::exchange_malloc", "/checkouts/rust/src/liballoc/heap.rs", 138),
     ]
     answer = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, *new, code("server::inner::lose", 7, "src/inner.rs"), MAIN)))
     assert [(each.function, each.line) for each in answer.findings] == [("server::inner::lose", 7)]

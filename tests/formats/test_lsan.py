@@ -143,6 +143,18 @@ def test_a_part_of_a_report_is_recognised_behind_a_build_s_words(tmp_path: Path)
     assert answer(tmp_path / "part")["findings"][0]["function"] == "load"
 
 
+def test_the_sanitizer_s_malloc_without_a_name_is_not_taken_for_the_program_s(tmp_path: Path) -> None:
+    """Clang links it into the program; where nothing is named the leak is its caller's."""
+    text = (
+        b"==7==ERROR: LeakSanitizer: detected memory leaks\n\nDirect leak of 8 byte(s) in 1 object(s) allocated from:\n"
+        b"    #0 0x4b9808  (%b+0x4b9808)\n    #1 0x4f13a0  (/app/fuzz+0x4f13a0)\n\nSUMMARY: AddressSanitizer: 8 byte(s) leaked\n"
+    )
+    for module, frames in ((b"/app/fuzz", 1), (b"/usr/lib/libasan.so.6", 2), (b"libclang_rt.asan.so", 2)):
+        (tmp_path / "bare").write_bytes(text % module)
+        recording = read_file(tmp_path / "bare")
+        assert len(recording.table.stacks[recording.losses[0].stack_id]) == frames
+
+
 def test_an_object_s_architecture_is_no_part_of_its_name(tmp_path: Path) -> None:
     """As it stands on macOS."""
     (tmp_path / "mac").write_bytes(
