@@ -158,6 +158,9 @@ def dispatch(arguments: list[str]) -> int:
         raise (error if "--" not in arranged[:-1] else _perhaps_a_verb(error, arranged[arranged.index("--") + 1])) from None
     except typer.Abort:
         return 130
+    except SystemExit as ended:
+        # typer ends with 1 when nobody reads the output any more; 1 is what `check` says of findings.
+        raise (ended.__context__ if isinstance(ended.__context__, BrokenPipeError) else ended) from None
     except Exception as error:
         # Typer's usage errors carry their own message; whatever does not is not one of them.
         if not hasattr(error, "format_message"):

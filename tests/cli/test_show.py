@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.application import TEXT_ONLY, verb
-from tests.leakrun_command import answer, shown
+from tests.leakrun_command import COMMAND, answer, shown
 
 
 @pytest.mark.parametrize("run", ["memcheck-old", "massif-old", "heapprofile-new"])
@@ -20,6 +20,16 @@ def test_the_command_writes_the_answer_of_native_files(runs_dir: Path) -> None:
     dumps = sorted((runs_dir / "heapprofile-old" / "raw").glob("*.heap"))
     assert len(dumps) > 1
     assert json.loads(shown(*dumps)) == answer(*dumps)
+
+
+def test_a_reader_that_leaves_has_no_code_that_is_a_verdict_of_check(runs_dir: Path) -> None:
+    for words in (["show", "--json"], ["check"], ["runs", "--json"]):
+        what = ["--runs-dir", runs_dir] if words[0] == "runs" else [runs_dir / "massif-old"]
+        asked = subprocess.Popen([*COMMAND, *words, *what], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert asked.stdout and asked.stderr
+        asked.stdout.close()
+        assert asked.wait(60) == 141 and b"Broken" not in asked.stderr.read()
+        asked.stderr.close()
 
 
 def test_an_answer_is_shown_without_the_checker_of_values(runs_dir: Path) -> None:
