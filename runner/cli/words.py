@@ -15,6 +15,8 @@ def arrange(words: list[str], verbs: Collection[str], valued: Collection[str]) -
     valued  the options that take the next word as their value
     """
     options, rest = _split(words, valued)
+    if "--version" in options:
+        return ["--version"]
     if not rest:
         # `leakrun`, `leakrun --version`, or a run whose program was forgotten: typer says what is missing.
         return options if not options or options[0] in ROOT_OPTIONS else ["run", *options]

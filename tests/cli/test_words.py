@@ -28,6 +28,8 @@ VALUED = ("-p", "--profile", "-o", "--output", "--set")
         ("-p massif", "run -p massif"),
         ("-p", "run -p"),
         ("--version", "--version"),
+        ("-q -p massif --version ./app", "--version"),
+        ("-q ./app --version", "run -q -- ./app --version"),
         ("-h", "-h"),
         ("-p massif --help", "run -p massif --help"),
         ("", ""),
