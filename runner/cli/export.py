@@ -99,7 +99,8 @@ def _sheet(moment: "Moment") -> "Sheet":
     if moment.snapshot is None or moment.number is None:
         sheet = sheet_of_losses(name, moment.recordings)
     else:
-        sheet = sheet_of_snapshot(f"{name}@{moment.number}", main, moment.number)
+        # What several processes held when each ended is no snapshot that RUN@N would name.
+        sheet = sheet_of_snapshot(name if moment.added_up else f"{name}@{moment.number}", main, moment.number)
         if main.time_unit is TimeUnit.SECONDS:
             sheet.time = moment.snapshot.time
     sheet.taken_at = None if started is None else started + (sheet.time or 0.0)

@@ -144,6 +144,10 @@ def test_massif_of_several_processes_is_the_timeline_of_one(tmp_path: Path) -> N
         assert max(snapshot.totals[Metric.LIVE_BYTES] for snapshot in recording.snapshots) == most
     folded = export(tmp_path, "forked", "folded", tmp_path).read_text().splitlines()
     assert sum(int(line.rpartition(" ")[2]) for line in folded) == 10 * 1000 + 30 * 3000
+    names = [
+        json.loads(export(tmp_path, run, "speedscope", tmp_path).read_text())["name"] for run in ("forked", f"forked:{child}")
+    ]
+    assert names[0] == "forked" and names[1].startswith("forked@")  # no one snapshot is both processes
 
 
 def test_a_bare_file_is_enough(runs_dir: Path, tmp_path: Path) -> None:
