@@ -328,7 +328,8 @@ def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     stays = np.minimum.accumulate(smooth[::-1])[::-1]
     if (smooth > _BOTH * np.maximum(stays, FLOOR)).any():
         return None
-    row, changes = stays, np.diff(stays)
+    times, row = _whole_rises(times, stays)
+    changes = np.diff(row)
     jumps = np.flatnonzero((changes >= 0.4 * np.maximum(row[:-1], 1)) & (row[:-1] >= FLOOR / 4)) + 1
     if not 3 <= len(jumps) <= len(row) / 3 or changes[jumps - 1].sum() < max(FLOOR, 0.98 * (row[-1] - row[jumps[0] - 1])):
         return None
@@ -338,6 +339,15 @@ def jumps_on(times: Floats, row: Floats) -> tuple[str, Shape] | None:
     if waited > _OVERDUE or (factors < 1.3).any() or (factors > 3.2).any():
         return None
     return "doubling", Shape.GROWING if waited <= _SOON else Shape.UNDECIDED
+
+
+def _whole_rises(times: Floats, row: Floats) -> tuple[Floats, Floats]:
+    """The same without the snapshots in the midst of a rise: several vectors that double one after the other are one jump."""
+    soon = (times[-1] - times[0]) / _POINTS
+    before = row[np.searchsorted(times, times - soon)]
+    after = row[np.searchsorted(times, times + soon, side="right") - 1]
+    midst = (before < row) & (row < after)
+    return times[~midst], row[~midst]
 
 
 def without_spikes(rows: Floats) -> Floats:

@@ -100,6 +100,16 @@ def test_a_block_that_is_copied_while_it_doubles_still_doubles():
     assert judge(times, row[None, :])[0].by == "doubling"
 
 
+def test_vectors_that_double_one_soon_after_the_other_double_however_many_snapshots_meet_them():
+    regular = np.arange(0.1, 3.8, 0.1)
+    doubled = 2.15 / 2.0 ** np.arange(6)[::-1]
+    amid = (doubled[:, None] + 0.002 * np.arange(4)).ravel()  # a tool that looks whenever something is allocated
+    times = np.sort(np.concatenate([regular, amid]))
+    four = 65_536 * 2.0 ** (times[:, None] >= doubled[:, None, None] + 0.002 * np.arange(4)).sum(axis=0)
+    trend = judge(times, four.sum(axis=1)[None, :])[0]
+    assert (trend.shape, trend.by) == (Shape.UNDECIDED, "doubling")
+
+
 def test_a_table_that_is_filled_anew_for_long_while_it_doubles_still_doubles():
     times = np.linspace(0, 30, 61)
     row = 4096 * 2.0 ** np.floor(np.log2(np.maximum(times, 0.5) / 0.5))
