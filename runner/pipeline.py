@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,12 @@ def load_profile(name: str, overrides: Sequence[str] = (), tool_args: Sequence[s
     return profile.load(name, backends.options_for, overrides, tool_args)
 
 
-def record(request: Request, progress: Callable[[supervise.Progress], None] | None = None) -> tuple[RunDirectory, Outcome]:
+def record(
+    request: Request, ending: ExitStack, progress: Callable[[supervise.Progress], None] | None = None
+) -> tuple[RunDirectory, Outcome]:
     """Run the program under its profile until it ends, or attach to it; all that it left is in the run directory.
 
+    Until `ending` is closed, which is for after finish(), what asks for the end is not heard: it has come.
     Raises LeakrunError where the program can't be started or the tool can't see into it; then no directory is left behind.
     """
     backend = backends.get(request.profile.backend)
@@ -83,18 +87,18 @@ def record(request: Request, progress: Callable[[supervise.Progress], None] | No
     except LeakrunError:
         _discard(run)
         raise
-    with supervise.deaf():
-        try:
-            outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
-        except LeakrunError:
-            _discard(run)
-            raise
-        _settle(run, plan, outcome)
-        tidy(plan, backend, run)
-        outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
-        if not backend.sanitized:
-            sanitizers.note(outcome.processes, run.maps, target.cwd)
-        journal(outcome, "stopping")
+    ending.enter_context(supervise.deaf())
+    try:
+        outcome = supervise.run(plan, places, journal, duration=request.duration, progress=progress, work=work)
+    except LeakrunError:
+        _discard(run)
+        raise
+    _settle(run, plan, outcome)
+    tidy(plan, backend, run)
+    outcome.by_tool = backend.ended_by_tool(run.raw, outcome)
+    if not backend.sanitized:
+        sanitizers.note(outcome.processes, run.maps, target.cwd)
+    journal(outcome, "stopping")
     return run, outcome
 
 
@@ -232,10 +236,9 @@ def finish(run: RunDirectory) -> "Answer":
     """Name what the run recorded while the binaries are at hand, conclude, and close the run directory."""
     from runner import reading
 
-    with supervise.deaf():
-        answer = reading.conclude_run(run, ended=True)
-        shutil.rmtree(run.requests, ignore_errors=True)
-        manifest = run.read_manifest()
-        run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
-        reading.write_answer(run, answer)
+    answer = reading.conclude_run(run, ended=True)
+    shutil.rmtree(run.requests, ignore_errors=True)
+    manifest = run.read_manifest()
+    run.write_manifest({**manifest, "state": "complete" if answer.run["measured"] else "incomplete"})
+    reading.write_answer(run, answer)
     return answer

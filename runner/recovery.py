@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,38 +20,46 @@ from runner.supervise import proc
 _AS_IT_WAS = ("command", "argv", "environment", "cwd", "outputs", "loaded", "tool")
 
 
-def recover(run: RunDirectory, *, finish: bool = False, progress: Callable[[supervise.Progress], None] | None = None) -> Outcome:
+def recover(
+    run: RunDirectory,
+    ending: ExitStack,
+    *,
+    finish: bool = False,
+    progress: Callable[[supervise.Progress], None] | None = None,
+) -> Outcome:
     """Watch the program of the run to its end, as the leakrun that was killed would have; `finish` leaves the program alone.
 
-    Where the program has ended too, or with `finish`, the outcome is what is there. What is left to do is pipeline.finish().
+    Where the program has ended too, or with `finish`, the outcome is what is there. What is left to do is pipeline.finish(),
+    and closing `ending` then: until that what asks for the end is not heard, and nobody else recovers the run.
     Raises LeakrunError(USAGE) where there is nothing to recover.
     """
-    with _alone(run), supervise.deaf():
-        manifest = run.read_manifest()
-        _check(run, manifest)
-        outcome = outcome_of(manifest)
-        living = _living(manifest, outcome)
-        chosen = profile.load(str(run.profile), backends.options_for)
-        run.spool = _spool(manifest)
-        plan, tool = _planned(run, manifest, chosen)
-        journal = partial(_journal, run, manifest, plan, tool, chosen)
-        if finish or not living:
-            _note_the_end(outcome, living)
-            if run.spool is not None:
-                supervise.empty_spool(run.spool, run.raw, () if living else plan.litter)
-            outcome.files = supervise.written_at(run.raw, outcome.started_at)
-        else:
-            _check_main(run, outcome, living)
-            places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
-            outcome = supervise.run(plan, places, journal, progress=progress, former=outcome, duration=_duration(manifest))
-            living = []
-        if not living:
-            pipeline.gather_output(run, outcome)
-        if run.spool is not None and not living:
-            supervise.remove_spool(run.spool)
-        pipeline.tidy(plan._replace(litter=() if living else plan.litter), backends.get(chosen.backend), run)
-        journal(outcome, "stopping")
-        return outcome
+    ending.enter_context(_alone(run))
+    ending.enter_context(supervise.deaf())
+    manifest = run.read_manifest()
+    _check(run, manifest)
+    outcome = outcome_of(manifest)
+    living = _living(manifest, outcome)
+    chosen = profile.load(str(run.profile), backends.options_for)
+    run.spool = _spool(manifest)
+    plan, tool = _planned(run, manifest, chosen)
+    journal = partial(_journal, run, manifest, plan, tool, chosen)
+    if finish or not living:
+        _note_the_end(outcome, living)
+        if run.spool is not None:
+            supervise.empty_spool(run.spool, run.raw, () if living else plan.litter)
+        outcome.files = supervise.written_at(run.raw, outcome.started_at)
+    else:
+        _check_main(run, outcome, living)
+        places = supervise.Places(run.raw, run.maps, run.samples, run.requests, run.spool)
+        outcome = supervise.run(plan, places, journal, progress=progress, former=outcome, duration=_duration(manifest))
+        living = []
+    if not living:
+        pipeline.gather_output(run, outcome)
+    if run.spool is not None and not living:
+        supervise.remove_spool(run.spool)
+    pipeline.tidy(plan._replace(litter=() if living else plan.litter), backends.get(chosen.backend), run)
+    journal(outcome, "stopping")
+    return outcome
 
 
 @contextmanager

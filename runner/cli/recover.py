@@ -1,6 +1,7 @@
 """`leakrun recover RUN`: a run whose leakrun was killed."""
 
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -31,9 +32,10 @@ def recover(
     from runner import pipeline, recovery, rundir
 
     run = rundir.find(what, settings.runs_dir)
-    with screen.Progress(enabled=not settings.quiet) as progress:
-        recovery.recover(run, finish=finish, progress=progress.show)
-    answer = pipeline.finish(run)
+    with ExitStack() as ending:
+        with screen.Progress(enabled=not settings.quiet) as progress:
+            recovery.recover(run, ending, finish=finish, progress=progress.show)
+        answer = pipeline.finish(run)
     if not settings.quiet:
         screen.show_answer(answer, sys.stderr, color=settings.color, verbose=settings.verbose)
     return 0 if answer.run["measured"] else 3

@@ -1,6 +1,7 @@
 """`leakrun [OPTIONS] [--] PROGRAM [ARGS...]`: run a program under a profile, and say what it leaks."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,9 +104,10 @@ def measured(request: "Request", settings: config.Settings) -> int:
     from runner import pipeline
     from runner.cli import screen
 
-    with screen.Progress(enabled=not settings.quiet) as progress:
-        run_directory, outcome = pipeline.record(request, progress.show)
-    answer = pipeline.finish(run_directory)
+    with ExitStack() as ending:
+        with screen.Progress(enabled=not settings.quiet) as progress:
+            run_directory, outcome = pipeline.record(request, ending, progress.show)
+        answer = pipeline.finish(run_directory)
     pipeline.check_came_up(request, run_directory, outcome)
     if outcome.load_failure and not settings.quiet:
         screen.say(outcome.load_failure)

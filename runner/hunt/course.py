@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -217,20 +217,21 @@ class _Course:
         alone = " (of the first process: it does not follow forks)" if self.forked and not candidate.backend.forks else ""
         self.say(f"{number}. {name}: {_question(candidate)}{alone}")
         _rewind()
-        try:
-            step, outcome = self.record(candidate, path, duration)
-        except LeakrunError as error:
-            if self.plain is None or error.kind is not ErrorKind.UNMEASURED:
-                raise
-            self.say(f"{name} is left out: {error.message}")
-            self.journal.skip(name, error.message)
-            return
-        self.last = outcome
-        self.plain = self.plain or outcome
-        self.forked |= _forks(outcome)
-        self.journal.add(candidate, step, outcome, self.slower(outcome))
-        self.interrupted = outcome.stopped_by in _ASKED_TO_END
-        answer = pipeline.finish(step)
+        with ExitStack() as ending:
+            try:
+                step, outcome = self.record(candidate, path, duration, ending)
+            except LeakrunError as error:
+                if self.plain is None or error.kind is not ErrorKind.UNMEASURED:
+                    raise
+                self.say(f"{name} is left out: {error.message}")
+                self.journal.skip(name, error.message)
+                return
+            self.last = outcome
+            self.plain = self.plain or outcome
+            self.forked |= _forks(outcome)
+            self.journal.add(candidate, step, outcome, self.slower(outcome))
+            self.interrupted = outcome.stopped_by in _ASKED_TO_END
+            answer = pipeline.finish(step)
         self.hear(candidate, step, outcome, answer)
         if self.crashed_here_only(outcome) and name not in self.repeated:
             self.repeated.add(name)
@@ -242,7 +243,7 @@ class _Course:
         assert self.plain is not None
         return outcome.signum is not None and outcome.stopped_by is None and self.plain.signum != outcome.signum
 
-    def record(self, candidate: Candidate, path: Path, duration: float) -> tuple[RunDirectory, Outcome]:
+    def record(self, candidate: Candidate, path: Path, duration: float, ending: ExitStack) -> tuple[RunDirectory, Outcome]:
         """One run. What the last one listened on may be taken for a moment longer."""
         stop = replace(candidate.profile.stop, kill_after=_KILL_AFTER)
         profile = replace(candidate.profile, stop=stop)
@@ -250,7 +251,7 @@ class _Course:
         deadline = time.monotonic() + _PORT_PATIENCE
         while True:
             try:
-                return pipeline.record(request, self.progress)
+                return pipeline.record(request, ending, self.progress)
             except LeakrunError as error:
                 busy = error.kind is ErrorKind.USAGE and "answers already" in error.message
                 if self.plain is None or not busy or time.monotonic() > deadline:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,13 @@ def test_dumps_that_the_manifest_does_not_know_yet_stand_where_they_were_taken(s
     ranked = json.loads(leakrun("growth", run.directory, "--json").stdout)["sites"][0]
     held = [bytes_ for _, bytes_ in ranked["series"]]
     assert ranked["rise"] > 0 and held == sorted(held)
+
+
+def test_whoever_asks_for_the_end_again_and_again_does_not_cut_the_answer(start: Any, server: Path) -> None:
+    run = start(*QUIET, server)
+    run.wait_for_line("up")
+    while run.process.poll() is None:
+        run.process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+    assert run.manifest["state"] == "complete"
+    assert answer(run.directory)["run"]["snapshots"] == 1
