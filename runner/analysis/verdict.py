@@ -258,7 +258,7 @@ def _grounds(
         size, blocks = sum(finding.bytes for finding in lost), sum(finding.blocks or 0 for finding in lost)
         held = " and what they point to" if any(each.indirect_bytes for each in losses if _is_lost(each)) else ""
         amount = f"{count_text(size, 'byte')} in {count_text(blocks, 'block')}{held}"
-        grounds.append(f"{amount} are lost at {count_text(len(lost), 'site')}{_most(lost[0])}")
+        grounds.append(f"{amount} are lost at {count_text(len(lost), 'site')}{_most(lost)}")
     for kind, what in _GROWS.items():
         grown = [finding for finding in findings if finding.kind is kind]
         if grown:
@@ -266,7 +266,7 @@ def _grounds(
             where = (
                 ""
                 if grown[0].function is None and grown[0].file is None
-                else f" at {count_text(len(grown), 'site')}{_most(grown[0])}"
+                else f" at {count_text(len(grown), 'site')}{_most(grown)}"
             )
             grounds.append(f"{what} by {risen} over the run{where}")
     return [*grounds, *may_be_kept(findings)]
@@ -276,8 +276,11 @@ def _is_lost(lost: Lost) -> bool:
     return lost.finding_kind() is FindingKind.LOST
 
 
-def _most(finding: Finding) -> str:
-    return f", most of it at {place_text(finding.function, finding.file, finding.line, finding.module)}"
+def _most(found: Sequence[Finding]) -> str:
+    """The first of several, which need not be the one with most bytes: an object stands before what belongs to it."""
+    first = found[0]
+    what = "most of it at" if first.bytes == max(each.bytes for each in found) else "first to be asked is"
+    return f", {what} {place_text(first.function, first.file, first.line, first.module)}"
 
 
 def _grounds_for_clean(recordings: Sequence[Recording], growths: Sequence[Growth], sees: AbstractSet[FindingKind]) -> list[str]:

@@ -101,6 +101,8 @@ def test_what_a_constructor_allocates_is_after_the_object_however_large_it_is() 
     first, second, third = found_of({text: 3 * UP, EXTEND: 2 * UP, MAKE: UP})
     assert [each.function for each in (first, second, third)] == ["make", "string::string", "extend"]
     assert second.evidence[-1] == IN_STEP and "in step" not in third.evidence[-1]
+    (reason,) = conclude([growing({text: 3 * UP, MAKE: UP}, TIMES)], Scope(GROWTH)).reasons
+    assert reason.endswith("at 2 sites, first to be asked is make server.c:7")
     apart = found_of({text: 3 * UP[-1] * np.sqrt(np.arange(31) / 30), MAKE: UP})
     assert apart[0].function == "string::string"
 
