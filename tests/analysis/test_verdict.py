@@ -55,6 +55,12 @@ def test_clean_says_what_a_tool_of_the_heap_can_not_see():
     assert whole.reasons[0].endswith("4 KiB or more")
 
 
+def test_a_tool_of_growth_says_of_no_child_that_nothing_is_lost():
+    main, brief = growing({KEEP: FLAT}, TIMES), growing({PUT: UP[:2]}, TIMES[:2], pid=2)
+    reasons = conclude([main, brief], Scope(GROWTH)).reasons
+    assert len(reasons) == 1 and "no site keeps growing" in reasons[0]
+
+
 def test_a_buffer_that_its_users_extend_in_turn_grows_where_it_is_extended():
     extend, size = code("buffer_grow", 15), 4096 * np.arange(1, 41)
     by_other = np.isin(np.arange(40), (19, 20, 30))
