@@ -187,4 +187,5 @@ def _options(options: LsanOptions, given: str, out: Path, *, symbolize: bool) ->
     }
     values |= {"leak_check_at_exit": 0, "symbolize": int(symbolize), "log_path": f"{out}/lsan.0"}
     quoted = (f'{name}="{value}"' if "/" in str(value) else f"{name}={value}" for name, value in values.items())
-    return ":".join(filter(None, (given, *quoted)))
+    # A program that was not made for it gets NULL for what is too large, as from any malloc; by itself LSan ends it there.
+    return ":".join(filter(None, ("" if symbolize else "allocator_may_return_null=1", given, *quoted)))

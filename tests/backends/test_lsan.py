@@ -252,8 +252,15 @@ def test_the_users_own_settings_stay_before_ours() -> None:
     profile = load_profile("lsan", ["env.LSAN_OPTIONS=max_leaks=3"])
     plan = lsan.Lsan().plan(target, ToolStatus("liblsan", Path("/x.so"), shim=Path("/y.so")), profile, Path("/my out"))
     options = str(plan.env["LSAN_OPTIONS"])
-    assert options.startswith("max_leaks=3:") and 'log_path="/my out/lsan.0"' in options
+    assert options.startswith("allocator_may_return_null=1:max_leaks=3:") and 'log_path="/my out/lsan.0"' in options
     assert plan.env["LD_PRELOAD"] == "/y.so:/x.so"
+
+
+def test_a_request_that_is_too_large_is_refused_and_no_end(program: Compile, tmp_path: Path) -> None:
+    asks = "#include <stdlib.h>\nint main(void) { void *volatile p = malloc((size_t)1 << 50); return p ? 4 : 5; }\n"
+    ran = leakrun("-q", "-p", "lsan", "-o", tmp_path / "run", program(asks))
+    assert ran.returncode == 5, ran.stderr
+    assert answer(tmp_path / "run")["verdict"] == "clean"
 
 
 def test_a_crash_is_called_one_and_the_other_library_is_named(program: Compile, tmp_path: Path) -> None:
