@@ -186,6 +186,14 @@ def _options(options: LsanOptions, given: str, out: Path, *, symbolize: bool) ->
         if name not in ("library", "signal")
     }
     values |= {"leak_check_at_exit": 0, "symbolize": int(symbolize), "log_path": f"{out}/lsan.0"}
-    quoted = (f'{name}="{value}"' if "/" in str(value) else f"{name}={value}" for name, value in values.items())
+    quoted = (f"{name}={_quoted(str(value))}" for name, value in values.items())
     # A program that was not made for it gets NULL for what is too large, as from any malloc; by itself LSan ends it there.
     return ":".join(filter(None, ("" if symbolize else "allocator_may_return_null=1", given, *quoted)))
+
+
+def _quoted(value: str) -> str:
+    """As LeakSanitizer's options take it: a path may hold colons and spaces, and one sort of quotation marks."""
+    if "/" not in value:
+        return value
+    mark = "'" if '"' in value else '"'
+    return f"{mark}{value}{mark}"

@@ -263,6 +263,13 @@ def test_a_request_that_is_too_large_is_refused_and_no_end(program: Compile, tmp
     assert answer(tmp_path / "run")["verdict"] == "clean"
 
 
+def test_a_run_directory_with_a_quotation_mark_in_its_name(program: Compile, tmp_path: Path) -> None:
+    (tmp_path / 'so called "runs"').mkdir()
+    run = tmp_path / 'so called "runs"' / "run"
+    assert leakrun("-q", "-p", "lsan", "-o", run, program(LOSES), "return").returncode == 3
+    assert answer(run)["verdict"] == "leaking"
+
+
 def test_a_crash_is_called_one_and_the_other_library_is_named(program: Compile, tmp_path: Path) -> None:
     subject = program("#include <stdlib.h>\nint main(void) { void *volatile p = malloc(100); p = 0; abort(); }")
     assert leakrun("-q", "-p", "lsan", "-o", tmp_path / "run", subject).returncode == 3
