@@ -16,7 +16,7 @@ from platformdirs import user_cache_path
 
 INSTALL = "apt-get install gcc libc6-dev  (dnf install gcc glibc-devel, pacman -S gcc)"
 COMPILERS = ("cc", "gcc", "clang")
-FLAGS = ("-O2", "-shared", "-fPIC")  # -O2: the shims rely on tail calls
+FLAGS = ("-O2", "-shared", "-fPIC", "-fexceptions")  # they rely on tail calls, and pthread_exit() unwinds through them
 LIBRARIES = ("-ldl", "-pthread")
 SECONDS = 60.0
 

@@ -10,6 +10,7 @@ from runner.supervise import spool
 
 _TAIL = 1 << 16
 _WHOLE = 1 << 26  # a marker is looked for in at most this many bytes
+_LEAST_BLOCKS = 2  # free ones, of a disk that is not full
 _COARSE = 20_000_000  # ns: the file system's clock ticks each 4 to 10 ms, so that a change can leave the time as it was
 
 
@@ -69,6 +70,19 @@ class RawOutput:
         except OSError:
             return None
         return status.st_size, status.st_mtime_ns
+
+    def is_full(self) -> bool:
+        """The disk takes no more."""
+        try:
+            disk = os.statvfs(self.raw)
+        except OSError:
+            return False
+        return (disk.f_bavail if os.geteuid() else disk.f_bfree) < _LEAST_BLOCKS
+
+    def remove(self, name: str) -> None:
+        """The file is worth nothing."""
+        with suppress(OSError):
+            (self.raw / name).unlink()
 
     def deliver(self, name: str) -> None:
         """The file is whole: put it where nobody else can write. One that can't be moved now is tried once more at the end."""

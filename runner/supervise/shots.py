@@ -251,6 +251,9 @@ class Snapshots:
         if move is Move.WAIT:
             return False
         pid = shot.series.member.pid
+        if move is Move.CONFIRMED and shot.seen is not None and self._may_be_cut(shot):
+            self.output.remove(shot.seen.name)  # or the tool's own write at its end would have no room either
+            shot.attempt.reason, move = "the disk was full", Move.MISSED
         if move is Move.CONFIRMED and shot.seen is not None:
             name = self._kept(shot, shot.seen.name)
             self._claimed.add(name)
@@ -270,6 +273,10 @@ class Snapshots:
             self._note(shot.series, "a snapshot was under way when the process ended")
             shot.series.settle(shot.asked, reason="the process ended first")
         return True
+
+    def _may_be_cut(self, shot: Shot) -> bool:
+        """Nothing in the file says that it is whole, and the disk had no room for more of it."""
+        return not shot.series.trigger.proof.marker and self.output.is_full()
 
     def _leave_alone(self, shot: Shot, now: float) -> None:
         series, took = shot.series, now - shot.began

@@ -1,8 +1,11 @@
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from runner.plan import Event, EventKind, Gate, LaunchPlan, Outcome, Proof, RunCommand, SendSignal, StopPlan, Trigger
 from runner.supervise import proc
@@ -197,3 +200,21 @@ def test_the_journal_has_what_was_confirmed_before_a_crash(run: Any, subject: Pa
     while proc.maps(pid):
         time.sleep(0.01)
     assert run.order.with_suffix(".states").read_text().count("running") >= 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: to mount a small disk")
+@pytest.mark.parametrize(("size", "room"), [(1_000_000, False), (100_000, True)])
+def test_a_file_that_fills_the_disk_and_has_no_end_is_no_snapshot(run: Any, subject: Path, size: int, room: bool) -> None:
+    run.raw.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", run.raw], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        writes = RunCommand(("sh", "-c", f"head -c {size} /dev/zero > {run.raw}/copy.{{pid}}.{{n}}; true"), 10)
+        trigger = dump(action=writes, every=None, gate=Gate(), proof=Proof("copy.{pid}.{n}", settle=0.02))
+        outcome = run.start(launch(subject, run, trigger), duration=0.5).outcome()
+        snapshots, misses = (events(outcome, kind) for kind in (EventKind.SNAPSHOT, EventKind.MISS))
+        assert (len(snapshots), [event.text for event in misses]) == ((1, []) if room else (0, ["dump: the disk was full"]))
+        assert len(list(run.raw.iterdir())) == len(snapshots)
+    finally:
+        subprocess.run(["umount", "-l", run.raw], check=True)
