@@ -67,7 +67,7 @@ def why_unjudged(recording: Recording, line: Timeline) -> str | None:
     reason = unjudged(recording, line, FEWEST_SNAPSHOTS, SHORTEST_SECONDS)
     if reason is not None and _held_still(recording, line):
         return None
-    if reason is None and not spread(np.append(line.times, max(line.until, line.times[-1])), FEWEST_SNAPSHOTS):
+    if reason is None and not spread(line.times, FEWEST_SNAPSHOTS, line.until):
         reason = f"the snapshots stand close together and leave much of the run unseen: {longer(recording)}"
     return reason
 

@@ -53,13 +53,18 @@ def window_of(times: Floats) -> Flags:
     return np.asarray(times >= times[0] + _START * (times[-1] - times[0]))
 
 
-def spread(times: Floats, fewest: int) -> bool:
-    """Whether `fewest` snapshots or more stand so in time that growth can be judged: no long stretch of it is unseen."""
+def spread(times: Floats, fewest: int, until: float | None = None) -> bool:
+    """Whether `fewest` snapshots or more stand so in time that growth can be judged: no long stretch of it is unseen.
+
+    `until`: when the run ended, if that was later than the last.
+    """
     if len(times) < fewest or times[-1] <= times[0]:
         return False
     times = times[apart_of(times)]
     window = times[window_of(times)]
-    return len(np.unique(window)) >= FEWEST_POINTS and float(np.diff(window).max()) <= _UNSEEN * float(times[-1] - times[0])
+    start, end = times[0] + _START * (times[-1] - times[0]), max(times[-1], until or 0.0)
+    unseen = np.diff(window, prepend=start, append=end).max()
+    return len(np.unique(window)) >= FEWEST_POINTS and float(unseen) <= _UNSEEN * float(end - times[0])
 
 
 def judge(times: Floats, rows: Floats) -> dict[int, Trend]:

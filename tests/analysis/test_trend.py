@@ -90,6 +90,8 @@ def test_times_that_say_nothing_give_nothing(times):
 def test_snapshots_bunched_in_the_start_are_not_spread():
     assert not spread(np.concatenate([np.linspace(0, 1, 30), [60.0]]), 8)
     assert spread(np.linspace(0, 60, 8), 8)
+    assert not spread(np.concatenate([np.linspace(0, 10, 4), np.linspace(40, 60, 8)]), 8)
+    assert not spread(np.linspace(0, 60, 30), 8, until=90.0)
 
 
 def test_a_block_that_is_copied_while_it_doubles_still_doubles():
