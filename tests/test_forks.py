@@ -51,6 +51,24 @@ int main(int argc, char **argv) {
 }
 """
 
+REQUESTS = """
+__attribute__((noinline)) static void spawn(int ends_by_exit) {
+    keep[kept++] = malloc(1000);
+    if (fork() == 0) {
+        keep[kept++] = malloc(50000);
+        nap(1);
+        if (ends_by_exit) exit(0);  // and the profiler writes, under its parent's name
+        _exit(0);
+    }
+    wait(NULL);
+}
+int main(int argc, char **argv) {
+    (void)argv;
+    for (double end = now() + 4; now() < end;) { spawn(argc > 1); nap(20); }
+    return 0;
+}
+"""
+
 PREFORK = """
 static volatile sig_atomic_t leave;
 static void stop(int signum) { (void)signum; leave = 1; }
@@ -133,3 +151,16 @@ def test_the_workers_of_a_prefork_server_are_snapped_before_the_stop(tmp_path: P
     assert len(said["findings"][0]["pids"]) == 4
     assert len(said["run"]["processes"]) == 5
     assert min(count for pid, count in snapshots_by_pid(run).items() if pid != "unclaimed") >= 8
+
+
+@pytest.mark.parametrize("exits", [(), ("exit",)], ids=["_exit", "exit"])
+def test_what_the_parent_was_asked_for_is_told_from_what_its_brief_children_write(
+    exits: tuple[str, ...], tmp_path: Path, built: Callable[[str, str], Path]
+) -> None:
+    run, said = measured(tmp_path, "--every", "300ms", built("requests", REQUESTS), *exits)
+    parent = str(said["run"]["processes"][0]["pid"])
+    assert said["verdict"] != "clean" and {each["function"] for each in said["findings"]} <= {"spawn"}, said["reasons"]
+    assert snapshots_by_pid(run)[parent] >= 6
+    assert heads(run, parent) == sorted(heads(run, parent))  # a child's dump has 50,000 bytes more
+    if not exits:
+        assert set(snapshots_by_pid(run)) == {parent}

@@ -26,6 +26,9 @@ class Sighting:
     whole: bool
 
 
+UNSURE = Sighting("", 0, 0, whole=False)  # something came that could be another process's: ask again
+
+
 class Attempt:
     """Tries, and tries again, until a file proves the snapshot or the tries are used up."""
 
@@ -54,6 +57,8 @@ class Attempt:
 
     def see(self, now: float, seen: Sighting | None, *, acting: bool, alive: bool) -> Move:
         """What to do, given the file seen now. `acting`: a command still runs, so that no file counts yet."""
+        if seen is UNSURE:
+            return self.failed("what came could be another process's")
         if seen is not None and (self._last is None or (seen.name, seen.size, seen.changed) != self._identity()):
             self._last, self._still_since = seen, now
             self._deadline = max(self._deadline, now + self.trigger.patience)  # it is being written

@@ -2,8 +2,8 @@
 
 A fork without exec inherits the name under which a tool writes, and its counter: parent and children overwrite each other.
 What was closed is renamed at once, so that the next of that name destroys nothing. It belongs to the process that was asked
-for it, else to the only one that could have written it, else to the one that ended right after. What could be two processes'
-is nobody's.
+for it, where others may have ended then if that has written as much meanwhile; else to the only one that could have written
+it, else to the one that ended right after. What could be two processes' is nobody's.
 """
 
 import fnmatch
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from runner.plan import EventKind, Proof, Trigger
 from runner.supervise import proc
-from runner.supervise.attempt import Sighting
+from runner.supervise.attempt import UNSURE, Sighting
 from runner.supervise.closings import Closings
 from runner.supervise.family import Family, Member
 from runner.supervise.output import RawOutput
@@ -23,11 +23,18 @@ from runner.supervise.timeline import Timeline
 
 _WAIT = 0.3  # seconds in which the end of the writer may follow what it wrote at its exit
 _EARLIER = 0.02  # a process that ended so shortly before a request may have written at its exit what came just then
+_STILL = 0.02  # so long it is looked whether it is closed once more: another may have opened it before it was taken away
 
 
 @dataclass(slots=True)
 class Arrival:
-    """One file that was closed. `original` is the name under which it was written, `owner` the pid in it."""
+    """One file that was closed.
+
+    original   the name under which it was written
+    owner      the pid in that name
+    wrote      who was seen to have written as much meanwhile, and is known to have written this
+    wrote_not  who was asked for one, and has not written as much
+    """
 
     name: str
     original: str
@@ -38,19 +45,43 @@ class Arrival:
     changed: int
     whole: bool
     order: int
+    wrote: int | None = None
+    wrote_not: set[int] = field(default_factory=set)
+
+    def sighting(self) -> Sighting:
+        """As the attempt wants it."""
+        return Sighting(self.name, self.size, self.changed, self.whole)
 
 
 @dataclass(slots=True)
 class _Seen:
     """A process that was there, and when it was found to be gone. `order` tells arrivals and departures apart that time can't.
 
-    done  what it wrote at its end was given to it
+    written  bytes that it had written when it was first seen, or last asked for a file, and of the files given to it since
+    asked    when it was last asked for a file
+    done     what it wrote at its end was given to it
     """
 
     member: Member
+    written: int | None
+    asked: float = float("inf")
     gone: float | None = None
     order: int = 0
     done: bool = False
+
+    def has_written(self, size: int, *, exactly: bool = False) -> bool | None:
+        """Whether it has written so many bytes beyond those, to whatever; None where that is not known.
+
+        What threads wrote that have ended is not known; that a process with one thread had others before is not reckoned with.
+        """
+        total = None if self.gone is not None or self.written is None else proc.written(self.member.pid)
+        if total is None or self.written is None:
+            return None
+        more = total - self.written
+        if more == size or (more > size and not exactly):
+            return True
+        now = proc.stat(self.member.pid)
+        return False if now is not None and now.threads == 1 else None
 
 
 @dataclass(slots=True)
@@ -73,6 +104,7 @@ class Claims:
     _seen: dict[tuple[int, int], _Seen] = field(default_factory=dict)
     _programs: dict[int, str] = field(default_factory=dict)  # by pid: what it ran when it was seen last
     _taken: int = 0
+    _lost_at: float = float("-inf")  # when a file last came of which two wrote one over the other
     _order: int = 0
     _given: dict[int, int] = field(default_factory=dict)
     _owners: set[int] = field(default_factory=set)  # pids that were seen to write under a name of their own
@@ -105,7 +137,8 @@ class Claims:
             self._closings.close()
             self._closings = None
         if self.unsure:
-            text = f"{self.unsure} files could be of more than one process, and were given to none"
+            count, them = ("one file", "it") if self.unsure == 1 else (f"{self.unsure} files", "them")
+            text = f"of {count} it is not known which process wrote {them}: given to none"
             self.timeline.tell(EventKind.NOTE, None, text)
 
     def look(self, now: float) -> None:
@@ -118,11 +151,13 @@ class Claims:
             proof = next((one for one in self._proofs if fnmatch.fnmatchcase(name, one.pattern)), None)
             if proof is not None:
                 self._take(name, proof, now, spoiled=times > 1)
-            self._spoil(name)
+            else:
+                self._close_again([arrival for arrival in self._pending if arrival.name == name], now)
 
     def _notice(self, now: float) -> None:
-        for member in self.family.alive():
-            self._seen.setdefault((member.pid, member.start_ticks), _Seen(member))
+        for member in self.family.members.values():  # one that was found when it had ended already may have written too
+            if (member.pid, member.start_ticks) not in self._seen:
+                self._seen[member.pid, member.start_ticks] = _Seen(member, proc.written(member.pid))
             self._programs[member.pid] = member.executable or self._programs.get(member.pid, "")
         self._order += 1
         for key, seen in list(self._seen.items()):
@@ -135,10 +170,20 @@ class Claims:
         """While somebody's end is waited for, what the last look at the family said is not new enough."""
         return not member.alive or (self.unsettled and not proc.lives(member.pid, member.start_ticks))
 
-    def _spoil(self, name: str) -> None:
-        """What was taken away was closed once more: another process had opened it before, and wrote over it."""
-        for arrival in [each for each in self._pending if each.name == name]:
-            self._give_up(arrival)
+    def _close_again(self, arrivals: list[Arrival], now: float) -> None:
+        """What was taken away was closed once more: another process had opened it before, and wrote over it.
+
+        Where it was empty when it was taken away, the other had just cut it: what it holds now is all the other's.
+        """
+        self._lost_at = now
+        for arrival in arrivals:
+            state = self.output.state(arrival.name)
+            if arrival.size or state is None:
+                self._give_up(arrival)
+                continue
+            self.unsure, self._order = self.unsure + 1, self._order + 1
+            arrival.time, arrival.order, (arrival.size, arrival.changed) = now, self._order, state
+            arrival.whole = self.output.holds(arrival.name, arrival.proof.marker)
 
     def _take(self, name: str, proof: Proof, now: float, *, spoiled: bool) -> None:
         path = self.output.raw / name
@@ -148,12 +193,13 @@ class Claims:
                 return
             kept = _named(proof, "unclaimed", self.number_from + self._taken + 1)
             path.rename(self.output.raw / kept)
-        except OSError:
-            return  # gone: nothing of ours to see to
+        except OSError:  # gone: it was taken away between its closing and our hearing of that
+            self._close_again([arrival for arrival in self._pending if arrival.original == name][-1:], now)
+            return
         self._taken += 1
         whole = status.st_size > 0 and self.output.holds(kept, proof.marker)
         if spoiled:  # two wrote it one after the other, and the second's is what is left
-            self.unsure += 1
+            self.unsure, self._lost_at = self.unsure + 1, now
             return
         owner = _own_pid(proof, name)
         if owner is not None:
@@ -174,29 +220,61 @@ class Claims:
             if seen.done or (seen.gone is not None and seen.gone < since):
                 continue
             pid = seen.member.pid
+            if pid in arrival.wrote_not or arrival.wrote not in (None, pid):
+                continue
             if pid == owner or (pid not in self._owners and self._programs.get(pid, "") == program):
                 yield seen
 
     def _owner(self, arrival: Arrival) -> int:
         return self.family.main_pid if arrival.owner is None else arrival.owner
 
-    def sight(self, member: Member, proof: Proof, began: float) -> Sighting | None:
-        """What the process has written since it was asked at `began`; None too where that could be another's.
+    def asked(self, member: Member, now: float) -> None:
+        """The process is asked for a file now."""
+        if (seen := self._seen.get((member.pid, member.start_ticks))) is not None:
+            seen.written, seen.asked = proc.written(member.pid), now
 
-        Then what came is given up, and the process is to be asked again.
+    def sight(self, member: Member, proof: Proof, began: float) -> Sighting | None:
+        """What the process has written since it was asked at `began`.
+
+        UNSURE where that could be another's: what came is given up then.
         """
         mine = [
             each for each in self._pending if each.proof is proof and each.time >= began and self._could_be(member, each, began)
         ]
         if not mine:
+            return UNSURE if self._may_have_lost(member) else None
+        found = next((each for each in mine if each.wrote == member.pid), mine[0])
+        others = [seen for seen in self.writers(found, began - _EARLIER) if seen.member is not member]
+        unsure = others and (len(mine) > 1 or any(seen.gone is not None for seen in others))
+        return self._written_by(member, mine) if unsure or self._wrote_less(member, found) else found.sighting()
+
+    def _wrote_less(self, member: Member, arrival: Arrival) -> bool:
+        """Then it is of a process that lived too briefly to be seen."""
+        seen = self._seen.get((member.pid, member.start_ticks))
+        return seen is not None and seen.has_written(arrival.size) is False
+
+    def _may_have_lost(self, member: Member) -> bool:
+        """Whether what it was asked for may be what another wrote over, or what was given up."""
+        seen = self._seen.get((member.pid, member.start_ticks))
+        return seen is not None and self._lost_at >= seen.asked and seen.has_written(1) is True
+
+    def _written_by(self, member: Member, arrivals: list[Arrival]) -> Sighting | None:
+        """Which of them it wrote that others could have written too: told by how much it has written since it was asked.
+
+        Where that is less than the only one, this is another's, and its own is yet to come.
+        """
+        seen, several = self._seen[member.pid, member.start_ticks], len(arrivals) > 1
+        fit = [(each, seen.has_written(each.size, exactly=several)) for each in arrivals]
+        its = [each for each, has in fit if has]
+        if len(its) == 1:
+            its[0].wrote = member.pid
+            return its[0].sighting()
+        if not several and fit[0][1] is False:
+            arrivals[0].wrote_not.add(member.pid)
             return None
-        arrival = mine[0]
-        others = [seen for seen in self.writers(arrival, began - _EARLIER) if seen.member is not member]
-        if others and (len(mine) > 1 or any(seen.gone is not None for seen in others)):
-            for each in mine:
-                self._give_up(each)
-            return None
-        return Sighting(arrival.name, arrival.size, arrival.changed, arrival.whole)
+        for each in arrivals:
+            self._give_up(each)
+        return UNSURE
 
     def _could_be(self, member: Member, arrival: Arrival, since: float) -> bool:
         return any(seen.member is member for seen in self.writers(arrival, since - _EARLIER))
@@ -204,11 +282,12 @@ class Claims:
     def settle(self, now: float, asked: list[Member]) -> None:
         """Give away what nobody was asked for. `asked`: who has been asked just now, and is waited for."""
         for arrival in list(self._pending):
-            if not any(self._could_be(member, arrival, arrival.time) for member in asked):
+            if now - arrival.time >= _STILL and not any(self._could_be(each, arrival, arrival.time) for each in asked):
                 self._resolve(arrival, now)
 
     def _resolve(self, arrival: Arrival, now: float, *, last: bool = False) -> None:
-        able = list(self.writers(arrival, arrival.time - _EARLIER))
+        # Where nobody is left it was one that lived too briefly to be seen.
+        able = [seen for seen in self.writers(arrival, arrival.time - _EARLIER) if seen.has_written(arrival.size) is not False]
         writer = able[0] if len(able) == 1 else self._left_next(arrival, able)
         if writer is not None:
             self._served(arrival, writer)
@@ -226,7 +305,7 @@ class Claims:
         return None if rival else next(seen for seen in able if seen.order == gone[0])
 
     def _served(self, arrival: Arrival, writer: _Seen) -> None:
-        writer.done = writer.gone is not None
+        writer.done = writer.gone is not None or not proc.lives(writer.member.pid, writer.member.start_ticks)
         name = self.give(arrival.name, writer.member.pid)
         if arrival.whole:
             self.count += 1
@@ -236,6 +315,9 @@ class Claims:
         """The file is that process's from now on: its new name."""
         arrival = next(each for each in self._pending if each.name == name)
         self._pending.remove(arrival)
+        for seen in self._seen.values():
+            if seen.member.pid == pid and seen.written is not None:
+                seen.written += arrival.size
         number = self._given[pid] = self._given.get(pid, self.number_from) + 1
         kept = _named(arrival.proof, str(pid), number)
         try:

@@ -1,11 +1,13 @@
 """What /proc says of a process: proc(5). A process that is gone or closed to us is None or empty, never an exception."""
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
+_WRITTEN = re.compile(rb"^wchar: (\d+)$", re.MULTILINE)
 _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
 
 
@@ -78,15 +80,17 @@ def lives(pid: int, start_ticks: int) -> bool:
 
 def children(pid: int) -> list[int]:
     """The pids of the children that any thread of `pid` has now."""
+    return [int(child) for text in _of_threads(pid, "children") for child in text.split()]
+
+
+def _of_threads(pid: int, name: str) -> list[bytes]:
+    """That file of each of its threads."""
     try:
         with os.scandir(f"/proc/{pid}/task") as entries:
-            threads = [entry.name for entry in entries]
+            paths = [f"{entry.path}/{name}" for entry in entries]
     except OSError:
         return []
-    found: list[int] = []
-    for thread in threads:
-        found.extend(map(int, (read_bytes(f"/proc/{pid}/task/{thread}/children") or b"").split()))
-    return found
+    return [text for path in paths if (text := read_bytes(path)) is not None]
 
 
 def command(pid: int) -> list[str]:
@@ -143,6 +147,15 @@ def user(pid: int) -> int | None:
         if line.startswith(b"Uid:"):
             return int(line.split()[2])
     return None
+
+
+def written(pid: int) -> int | None:
+    """Bytes that its threads have handed to write(2) and the like, wherever these went; None where that is not counted or told.
+
+    Not those of threads that have ended: the kernel adds these up with those of the children that it has waited for.
+    """
+    found = [match for text in _of_threads(pid, "io") if (match := _WRITTEN.search(text))]
+    return sum(int(match[1]) for match in found) if found else None
 
 
 def boot_id() -> str:

@@ -299,6 +299,7 @@ class Snapshots:
         action, member = shot.series.trigger.action, shot.series.member
         try:
             if isinstance(action, SendSignal):
+                self.claims.asked(member, now)
                 gone = not signals.send(member.pid, action.signum, member.start_ticks)
                 return "the process is gone" if gone else ""
             if isinstance(action, CopyFile):
