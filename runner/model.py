@@ -217,6 +217,7 @@ class Recording:
     growth_kind   what growth of the stacks' live bytes means: GROWING, or MAPPING_GROWTH where whole pages are counted
     growth_unseen   why the tool can't tell growth however long it runs, and what can; empty where it can
     module_relative   an address without a name counts from the lowest byte at which its frame's module was mapped
+    exported_names   a signature beside an address is only what its module exports there: the debug information knows better
     """
 
     tool: str
@@ -243,6 +244,7 @@ class Recording:
     growth_kind: FindingKind = FindingKind.GROWING
     growth_unseen: str = ""
     module_relative: bool = False
+    exported_names: bool = False
 
 
 def check_valid(recording: Recording) -> None:

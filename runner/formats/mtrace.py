@@ -8,7 +8,7 @@
     @ ./app:[0x1253] ! 0x55c59d5804a0 0x1388                 a realloc that failed
 
 Written by glibc's malloc/mtrace-impl.c and read by its script mtrace(1). `where` is an object, a symbol where the object
-exports one, and the return address, counted from where the object is mapped; an older glibc (2.28, say) writes the address
+exports one (it may be mangled), and the return address, counted from where the object is mapped; an older glibc (2.28, say) writes the address
 itself. Lines that begin with "=" hold no event; leakrun's own shim uses them to say whose log it is and what time it is, in
 milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log without them has no time: then events are counted. Snapshots
 are the replay of the events, taken as the log goes on. Memory is bounded by the blocks that live at a time, not by the log.
@@ -92,7 +92,7 @@ class _Replay:
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream, self._name = stream, name
-        self._recording = Recording("mtrace", module_relative=True, replayed=True)
+        self._recording = Recording("mtrace", module_relative=True, exported_names=True, replayed=True)
         self._heading: dict[bytes, str] = {}
         self._moments: list[float] = []  # of the snapshots to come, the last one first; seconds
         self._rest = b""
@@ -235,10 +235,11 @@ class _Replay:
         if path and module is not None and self._is_program(module):
             module = path
         address = int(match[3], 16)
+        symbol = match[2].decode("utf-8", "surrogateescape") if match[2] and match[2] != b"0x" else None
         if address < _LARGEST_OBJECT:
-            return Frame(module=module or None, address=address)
-        if match[2] and match[2] != b"0x":
-            return Frame(match[2].decode("utf-8", "surrogateescape"), module=module or None)
+            return Frame(symbol, module=module or None, address=address)
+        if symbol:
+            return Frame(symbol, module=module or None)
         self._moved |= bool(module)
         return Frame(module=module or None, address=address)
 

@@ -12,7 +12,7 @@ from runner.model import Frame, Mapping, Recording, StackTable
 from runner.symbols.debug_files import debug_file, find_module
 from runner.symbols.missing import LIBRARIES, what_brings_lines
 from runner.symbols.store import ModuleNames, Names, load_cached, save_cached
-from runner.symbols.symbolizer import has_line, name_addresses
+from runner.symbols.symbolizer import demangled, has_line, name_addresses
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class _Module:
     """One mapped file in one or more recordings, and what is wanted of it.
 
     relative   offsets count from where the file's first byte was mapped (Recording.module_relative), not within the file
+    exported   of the offsets those for which the recording itself has a name (Recording.exported_names)
     """
 
     mapping: Mapping
@@ -28,6 +29,7 @@ class _Module:
     relative: bool
     recordings: list[Recording] = field(default_factory=list)
     offsets: set[int] = field(default_factory=set)
+    exported: set[int] = field(default_factory=set)
 
 
 def resolve(
@@ -52,6 +54,9 @@ def resolve(
     What could not be named is said in the limits of the recording. Nothing is raised.
     """
     names = names if names is not None else Names()
+    for recording in recordings:
+        if recording.exported_names:
+            _demangle(recording.table.frames)
     modules: dict[_Key, _Module] = {}
     places = [_place_frames(recording, (mappings or {}).get(recording.pid or -1, ()), names, modules) for recording in recordings]
     deadline = time.monotonic() + seconds
@@ -66,6 +71,13 @@ def resolve(
     return names
 
 
+def _demangle(frames: list[Frame]) -> None:
+    """Replace the signatures that are mangled by what they mean."""
+    mangled = [number for number, frame in enumerate(frames) if (frame.signature or "").startswith("_Z")]
+    for number, signature in zip(mangled, demangled([frames[number].signature or "" for number in mangled]), strict=True):
+        frames[number] = frames[number]._replace(signature=signature)
+
+
 _Key = tuple[str, str, bool]
 _Places = dict[int, tuple[_Module, int]]  # by frame id: the module, and the offset in its file
 
@@ -77,7 +89,7 @@ def _place_frames(recording: Recording, more: Iterable[Mapping], names: Names, m
     main = _program(recording)
     places: _Places = {}
     for frame_id, frame in enumerate(recording.table.frames):
-        if frame.address is None or frame.signature is not None:
+        if frame.address is None or (frame.signature is not None and not recording.exported_names):
             continue
         at = max(frame.address - 1, 0)  # a return address may already belong to the next line, or the next function
         mapping = _named_module(frame, more) if recording.module_relative else index.find(at)
@@ -93,6 +105,8 @@ def _place_frames(recording: Recording, more: Iterable[Mapping], names: Names, m
             module.recordings.append(recording)
         offset = at if recording.module_relative else at - mapping.start + mapping.offset
         module.offsets.add(offset)
+        if frame.signature is not None:
+            module.exported.add(offset)
         places[frame_id] = (module, offset)
     return places
 
@@ -121,8 +135,10 @@ def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None
     expected = module.mapping.build_id or (module.names.build_id if known else "")
     found = find_module(module.mapping, expected, search, main=module.main)
     if isinstance(found, str):
-        lost = sum(1 for offset in asked if offset not in known)
-        return [f"{path} {found}: {_addresses(lost)} no name; give the file with --exe or --symbol-path"] if lost else []
+        lost = [offset for offset in asked if offset not in known]
+        nameless = sum(1 for offset in lost if offset not in module.exported)
+        missing = f"{_addresses(nameless)} no name" if nameless else "its files and lines are not known"
+        return [f"{path} {found}: {missing}; give the file with --exe or --symbol-path"] if lost else []
     file, image = found
     module.names.build_id = image.build_id
     if module.relative:
@@ -148,7 +164,7 @@ def _name_module(module: _Module, search: Sequence[Path], cache_dir: Path | None
 def _limits(module: _Module, trouble: str) -> list[str]:
     """What is missing in the names of a module, and what brings it."""
     path, known = module.mapping.path, module.names.by_offset
-    nameless = sum(1 for offset in module.offsets if not known.get(offset))
+    nameless = sum(1 for offset in module.offsets if not known.get(offset) and offset not in module.exported)
     if trouble:
         return [f"{path}: {trouble}: {_addresses(nameless)} no name"]
     if any(has_line(known.get(offset, ())) for offset in module.offsets):
@@ -185,4 +201,7 @@ def _named_frames(frame: Frame, module: _Module, offset: int) -> list[Frame]:
     if not locations:
         return [frame._replace(module=path, address=offset + 1)]  # behind the call, as every nameless frame's
     last = len(locations) - 1
-    return [Frame(*where, path, frame.address, number != last) for number, where in enumerate(locations)]
+    named = [Frame(*where, path, frame.address, number != last) for number, where in enumerate(locations)]
+    if named[last].signature is None:
+        named[last] = named[last]._replace(signature=frame.signature)
+    return named

@@ -1,4 +1,7 @@
-"""Runs llvm-symbolizer, or else addr2line: many addresses of one file at once become functions, files and lines."""
+"""Runs llvm-symbolizer, or else addr2line: many addresses of one file at once become functions, files and lines.
+
+Names that are known and mangled are given to llvm-cxxfilt or c++filt, which come with these two.
+"""
 
 import os
 import shutil
@@ -13,6 +16,7 @@ INSTALL = "apt-get install llvm, or binutils"
 # Its JSON says the same, and takes twice as long to write and to read.
 _LLVM_OPTIONS = ("--output-style=LLVM", "--print-address", "--inlines", "--demangle")
 _ADDR2LINE_OPTIONS = ("-a", "-f", "-i", "-C", "-e")
+_DEMANGLERS = ("llvm-cxxfilt", "c++filt")
 
 
 class Location(NamedTuple):
@@ -41,7 +45,7 @@ def name_addresses(file: Path, vaddrs: Sequence[int], seconds: float) -> tuple[d
         if not asked or left <= 0:
             break
         # A tool that hangs must leave time for the next one.
-        text, trouble = _run(tool, file, asked, left / 2)
+        text, trouble = _run(_arguments(tool, file), "".join(f"{vaddr:#x}\n" for vaddr in asked), left / 2)
         answers = dict(_read_llvm(text) if _is_llvm(tool) else _read_addr2line(text))
         found.update((vaddr, answers[vaddr]) for vaddr in asked if vaddr in answers)
         if trouble:
@@ -49,6 +53,16 @@ def name_addresses(file: Path, vaddrs: Sequence[int], seconds: float) -> tuple[d
     if not symbolizers():
         return found, f"neither llvm-symbolizer nor addr2line is installed ({INSTALL})"
     return found, "; ".join(troubles) if len(found) < len(vaddrs) else ""
+
+
+def demangled(names: Sequence[str], seconds: float = 10.0) -> list[str]:
+    """The signatures that mangled names stand for, in their order; as they are where no tool is installed, or it fails."""
+    tool = next(filter(None, map(shutil.which, _DEMANGLERS)), None)
+    if tool is None or not names:
+        return list(names)
+    text, _ = _run([tool], "".join(f"{name}\n" for name in names), seconds)
+    found = text.splitlines()
+    return found if len(found) == len(names) else list(names)
 
 
 @cache
@@ -63,14 +77,23 @@ def _is_llvm(tool: str) -> bool:
     return "symbolizer" in Path(tool).name
 
 
-def _run(tool: str, file: Path, vaddrs: Sequence[int], seconds: float) -> tuple[str, str]:
+def _arguments(tool: str, file: Path) -> list[str]:
+    return [tool, *_LLVM_OPTIONS, f"--obj={file}"] if _is_llvm(tool) else [tool, *_ADDR2LINE_OPTIONS, str(file)]
+
+
+def _run(arguments: Sequence[str], asked: str, seconds: float) -> tuple[str, str]:
     """The tool's output, and what went wrong."""
-    options = [*_LLVM_OPTIONS, f"--obj={file}"] if _is_llvm(tool) else [*_ADDR2LINE_OPTIONS, str(file)]
-    asked = "".join(f"{vaddr:#x}\n" for vaddr in vaddrs).encode()
     environment = {**os.environ, "DEBUGINFOD_URLS": "", "LC_ALL": "C"}  # never wait for a network
     environment.pop("LD_PRELOAD", None)
     try:
-        done = subprocess.run([tool, *options], input=asked, capture_output=True, timeout=seconds, check=False, env=environment)
+        done = subprocess.run(
+            arguments,
+            input=asked.encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=environment,
+        )
         output, trouble = done.stdout, "" if done.returncode == 0 else f"failed with {done.returncode}"
     except subprocess.TimeoutExpired as late:
         output, trouble = late.stdout or b"", f"took more than {seconds:.0f} s"

@@ -295,6 +295,35 @@ def test_an_address_in_what_was_moved_has_the_name_that_the_log_gives_it() -> No
     assert any("-rdynamic" in limit for limit in nameless.limits)
 
 
+def test_where_the_binary_is_absent_the_log_s_own_symbols_are_the_names(tmp_path: Path) -> None:
+    source = """\
+#include <mcheck.h>
+#include <cstdlib>
+#include <cstring>
+namespace app { struct Store { void *volatile kept; void keep(int size); }; }
+void app::Store::keep(int size) { kept = malloc(size); }
+static void hide(app::Store &store) { store.kept = malloc(3); }
+int main() { app::Store store; mtrace(); store.keep(100); hide(store); return strdup("text") == nullptr; }
+"""
+    (tmp_path / "app.cc").write_text(source)
+    subprocess.run(["g++", "-g", "-O0", "-rdynamic", "-o", tmp_path / "app", "app.cc"], cwd=tmp_path, check=True, timeout=60)
+    trace = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_TRACE": "here.log"}
+    subprocess.run(["./app"], cwd=tmp_path, env=trace, check=True, timeout=60)
+    log_file = tmp_path / "here.log"
+    log_file.write_text(re.sub(r"@ /\S*/(libc\.so\.6:)", r"@ /not/here/\1", log_file.read_text()))
+    absent, present = read_file(log_file), read_file(log_file)
+    resolve([absent])
+    resolve([present], search=[tmp_path / "app"])
+    check_valid(absent)
+    named = {frame.signature: frame for frame in absent.table.frames}
+    assert {"app::Store::keep(int)", "__strdup", None} == named.keys()  # hide() is static, and exported nowhere
+    assert named["app::Store::keep(int)"][1:4] == (None, None, "./app")
+    assert any("1 address has no name; give the file with --exe" in limit for limit in absent.limits)
+    assert any("libc.so.6" in limit and "its files and lines are not known; give the file" in limit for limit in absent.limits)
+    lines = {frame.signature: frame.line for frame in present.table.frames}
+    assert lines["app::Store::keep(int)"] == 5 and lines["hide(app::Store&)"] == 6
+
+
 def test_a_log_that_is_too_short_asks_for_no_snapshots(tmp_path: Path) -> None:
     file = tmp_path / "mtrace.log"
     file.write_text(log(*(f"{PLACE} + {64 * n:#x} 0x20" for n in range(1, 4))))
