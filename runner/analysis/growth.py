@@ -108,7 +108,10 @@ def _fill(growth: Growth, sites: "Sites") -> None:
     """Enter what is said of the sites."""
     fullest = max(sites.line.snapshots, key=live_total)
     growth.total = live_total(fullest)
-    growth.largest = sites.largest(fullest)
+    last = next(each for each in reversed(growth.recording.snapshots) if Metric.LIVE_BYTES in each.columns)
+    if live_total(last) < growth.total:
+        growth.left, growth.at_exit = live_total(last), _is_exit(growth.recording, last)
+    growth.largest = sites.largest(fullest, None if growth.left is None else last)
     if growth.unjudged is not None:
         return
     listed = sites.growing[:_LISTED]
@@ -117,6 +120,12 @@ def _fill(growth: Growth, sites: "Sites") -> None:
     growth.risen_elsewhere = float(risen(sites.line.times, np.delete(sites.rows, listed, axis=0)).sum())
     growth.plateaus, growth.undecided = sites.standing(Shape.PLATEAU), sites.standing(Shape.UNDECIDED)
     growth.total_grows = sites.total_grows()
+
+
+def _is_exit(recording: Recording, snapshot: Snapshot) -> bool:
+    """Whether it shows what the tool itself says was in use at exit."""
+    in_use = recording.heap_summary and recording.heap_summary.in_use_at_exit
+    return snapshot is recording.snapshots[-1] and in_use is not None and in_use.bytes == live_total(snapshot)
 
 
 class Sites:
@@ -148,13 +157,24 @@ class Sites:
         trend = judge(self.line.times, totals[None, :]).get(0)
         return trend is not None and trend.shape is Shape.GROWING and grown(trend) >= 0.01 * trend.last
 
-    def largest(self, snapshot: Snapshot) -> list[Standing]:
-        """The sites that hold most in a snapshot, those first that people can change."""
+    def largest(self, fullest: Snapshot, last: Snapshot | None) -> list[Standing]:
+        """The sites that hold most in a snapshot, those first that people can change; then those that do in the last one."""
+        held = self._held(fullest)
+        if last is None:
+            return [Standing(self.sites[number], int(held[number])) for number in self._most(held)]
+        left = self._held(last)
+        numbers = dict.fromkeys([*self._most(held), *self._most(left)])
+        return [Standing(self.sites[number], int(held[number]), left=int(left[number])) for number in numbers]
+
+    def _held(self, snapshot: Snapshot) -> Floats:
+        """By site, its bytes in a snapshot."""
         alone = Timeline([snapshot], self.line.times[-1:], 1, self.line.until)
-        held = matrix(alone, self.site_of_stack, len(self.sites))[:, 0]
+        return matrix(alone, self.site_of_stack, len(self.sites))[:, 0]
+
+    def _most(self, held: Floats) -> list[int]:
+        """The numbers of the sites that hold most."""
         system = np.array([role in (Role.MACHINERY, Role.NAMELESS) for role in self._roles.values()], dtype=bool)
-        order = np.lexsort((-held, system))[:_LARGEST]
-        return [Standing(self.sites[number], int(held[number])) for number in order if held[number] > 0]
+        return [int(number) for number in np.lexsort((-held, system))[:_LARGEST] if held[number] > 0]
 
     def standing(self, shape: Shape) -> list[Standing]:
         """The sites of a shape that people can change, those that hold most first."""

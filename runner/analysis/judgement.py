@@ -60,11 +60,15 @@ class Growing:
 
 @dataclass(slots=True)
 class Standing:
-    """A site that holds memory without growing: for notes."""
+    """A site that holds memory without growing: for notes.
+
+    left   its bytes in the last detailed snapshot, where another is meant by `bytes`
+    """
 
     site: Site
     bytes: int
     trend: Trend | None = None
+    left: int | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class Growth:
     unjudged   why nothing can be said of growth; None where it was judged
     risen_elsewhere   bytes by which sites rose that are not growing
     total      live bytes when they were most
+    left       live bytes in the last detailed snapshot, where they were most in another
+    at_exit    that snapshot is of the end of the process
     unlisted   how many more sites grow than are listed
     """
 
@@ -87,6 +93,8 @@ class Growth:
     largest: list[Standing] = field(default_factory=list)
     risen_elsewhere: float = 0.0
     total: int = 0
+    left: int | None = None
+    at_exit: bool = False
     unlisted: int = 0
     total_grows: bool = False
 

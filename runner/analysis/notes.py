@@ -63,22 +63,35 @@ def _once(found: Sequence[tuple[Growth, Standing]]) -> Iterator[tuple[Growth, St
 
 
 def live_notes(growths: Sequence[Growth]) -> list[Note]:
-    """The largest sites of recordings whose growth can't be judged; one that several processes have is one note."""
-    held: dict[Site, int] = defaultdict(int)
+    """The largest sites of recordings whose growth can't be judged; one that several processes have is one note.
+
+    Where less was left in the last snapshot they say of both moments what the site held; the note's bytes are the peak's.
+    """
+    held: Counter[Site] = Counter()
+    left: Counter[Site] = Counter()
     processes: Counter[Site] = Counter()
     unjudged = [growth for growth in growths if growth.unjudged]
-    for growth in unjudged:
-        for standing in growth.largest:
-            held[standing.site] += standing.bytes
-            processes[standing.site] += 1
+    for standing in (each for growth in unjudged for each in growth.largest):
+        held[standing.site] += standing.bytes
+        left[standing.site] += standing.bytes if standing.left is None else standing.left
+        processes[standing.site] += 1
     whole = sum(growth.total for growth in unjudged)
-    return [_live(site, size, whole, processes[site]) for site, size in held.items()]
+    rest = sum(growth.total if growth.left is None else growth.left for growth in unjudged)
+    at_exit = all(growth.at_exit for growth in unjudged if growth.left is not None)
+    later = "at the end" if at_exit else "in the last snapshot that lists sites"
+    notes = []
+    for site, size in held.items():
+        where = f" in {processes[site]} processes" if processes[site] > 1 else ""
+        if any(growth.left is not None for growth in unjudged):
+            said = f"held {_part(size, whole)} at the peak, and {_part(left[site], rest)} {later}{where}"
+        else:
+            said = f"holds {size_text(size)}{where}" + (f", {size / whole:.0%} of all" if whole else "")
+        notes.append(_note("live", site, f"{site.text()} {said}", size))
+    return notes
 
 
-def _live(site: Site, size: int, whole: int, processes: int) -> Note:
-    part = f", {size / whole:.0%} of all" if whole else ""
-    where = f" in {processes} processes" if processes > 1 else ""
-    return _note("live", site, f"{site.text()} holds {size_text(size)}{where}{part}", size)
+def _part(size: int, whole: int) -> str:
+    return f"{size_text(size)} ({size / whole:.0%} of all)" if size and whole else "nothing"
 
 
 def loss_notes(losses: Sequence[Lost]) -> list[Note]:

@@ -8,10 +8,11 @@
     @ ./app:[0x1253] ! 0x55c59d5804a0 0x1388                 a realloc that failed
 
 Written by glibc's malloc/mtrace-impl.c and read by its script mtrace(1). `where` is an object, a symbol where the object
-exports one (it may be mangled), and the return address, counted from where the object is mapped; an older glibc (2.28, say) writes the address
-itself. Lines that begin with "=" hold no event; leakrun's own shim uses them to say whose log it is and what time it is, in
-milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log without them has no time: then events are counted. Snapshots
-are the replay of the events, taken as the log goes on. Memory is bounded by the blocks that live at a time, not by the log.
+exports one (mangled as it is there), and the return address, counted from where the object is mapped; an older glibc (2.28,
+say) writes the address itself. Lines that begin with "=" hold no event; leakrun's own shim uses them to say whose log it is and
+what time it is, in milliseconds ("= leakrun pid 4711", "= leakrun time 1280"). A log without them has no time: then events are
+counted. Snapshots are the replay of the events, taken as the log goes on. Memory is bounded by the blocks that live at a time,
+not by the log.
 """
 
 import re

@@ -192,6 +192,16 @@ def test_workers_that_grow_at_one_site_are_one_finding():
     assert answer.findings[0].bytes_per_second == pytest.approx(90_000, rel=0.01)
 
 
+def test_a_live_note_speaks_of_two_moments_where_most_lived_before_the_last_snapshot():
+    freed, stays = (code("freed", 7), MAIN), (code("stays", 8), MAIN)
+    recording = growing({freed: [0, 5000, 1000], stays: [1000, 1000, 1000]}, [0.0, 20.0, 40.0])
+    texts = [note.text for note in conclude([recording], Scope(GROWTH)).notes if note.kind == "live"]
+    assert [text.partition(" held ")[2] for text in texts] == [
+        "5.0 kB (83% of all) at the peak, and 1.0 kB (50% of all) in the last snapshot that lists sites",
+        "1.0 kB (17% of all) at the peak, and 1.0 kB (50% of all) in the last snapshot that lists sites",
+    ]
+
+
 def test_a_child_that_lived_briefly_does_not_spoil_a_clean_run():
     child = growing({PUT: UP[:3]}, TIMES[:3] / 10, pid=2)
     answer = conclude([growing({KEEP: FLAT}, TIMES), child], Scope(GROWTH))

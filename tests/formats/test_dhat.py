@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.answers import answer_of
 from runner.errors import ErrorKind, LeakrunError
 from runner.formats import dhat
 from runner.model import Amount, Metric, Recording, TimeUnit, check_valid
@@ -47,6 +48,26 @@ def test_the_peak_and_the_end_are_two_snapshots_with_all_their_stacks() -> None:
     assert peak.totals[Metric.LIVE_BYTES] == sum(peak.columns[Metric.LIVE_BYTES].amounts) >= 16 * 4000
     assert Metric.ALLOCATED_BYTES not in peak.totals  # DHAT does not say what had been allocated until then
     assert recording.heap_summary and recording.heap_summary.in_use_at_exit == Amount(32000, 8)
+
+
+def test_a_note_says_what_was_held_at_the_peak_and_what_at_the_end(tmp_path: Path) -> None:
+    notes = {note.function: note for note in answer_of([str(CASE)], tmp_path).notes if note.kind == "live"}
+    keep, blink = notes["keep"], notes["blink"]
+    assert keep.text.endswith("held 64.0 kB (100% of all) at the peak, and 32.0 kB (100% of all) at the end")
+    assert blink.text.endswith("held 64 bytes (0% of all) at the peak, and nothing at the end")
+    assert keep.bytes == 64_000
+
+
+def test_what_is_there_only_at_the_end_is_named_too(tmp_path: Path) -> None:
+    freed, stays = (
+        {**place, "gb": gb, "gbk": gb and 1, "eb": eb, "ebk": eb and 1, "mb": 0, "mbk": 0}
+        for place, gb, eb in zip(document()["pps"], (29, 0), (0, 10), strict=False)
+    )
+    (tmp_path / "dhat.out").write_text(json.dumps(document(pps=[freed, stays])))
+    texts = [note.text for note in answer_of([str(tmp_path / "dhat.out")], tmp_path).notes if note.kind == "live"]
+    assert len(texts) == 2
+    assert texts[0].endswith("held 29 bytes (100% of all) at the peak, and nothing at the end")
+    assert texts[1].endswith("held nothing at the peak, and 10 bytes (100% of all) at the end")
 
 
 def test_memory_that_nobody_needed_is_remarked_on() -> None:
