@@ -94,7 +94,7 @@ def _files(run: RunDirectory, said: Bundled) -> Iterator[Path]:
                 plain = stat.S_ISREG(path.lstat().st_mode)
             except OSError:  # it went while we looked
                 continue
-            if name.startswith(".") and name.endswith(".new"):
+            if path == run.reserve or (name.startswith(".") and name.endswith(".new")):
                 continue
             if plain:
                 yield path

@@ -70,6 +70,7 @@ def record(
     try:
         if target.pid is None:
             run.make_spool()
+        run.make_reserve()
         plan = backend.plan(target, tool, _with_environment(request), run.spool or run.raw)
         plan = plan._replace(
             children=request.children,
@@ -194,12 +195,13 @@ def myself() -> dict[str, int]:
 
 
 def tidy(plan: LaunchPlan, backend: Backend, run: RunDirectory) -> None:
-    """Remove what the tool left behind and nobody needs, and print what it wrote in its own words."""
+    """Remove what the tool left behind and nobody needs, print what it wrote in its own words, and free the reserve."""
     for pattern in plan.litter:
         for path in run.raw.glob(pattern):
             path.unlink(missing_ok=True)
     for rendition in backend.renditions(run.raw):
         _render(rendition, run.raw)
+    run.reserve.unlink(missing_ok=True)
 
 
 def _render(rendition: RunCommand, raw: Path) -> None:

@@ -19,6 +19,8 @@ _NAME_TIME = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]{4}$")
 _STEP = re.compile(r"(\d{1,6})-")  # the name of a hunt's step
 SPOOL = re.compile(r"\.leakrun-[0-9a-f]{16}")  # where a root's run has its tool write
 _TRIES = 100
+_RESERVE = 256 << 10  # bytes, or
+_PART = 8  # of a small disk: so many times less than what is free
 
 
 class RunDirectory:
@@ -84,6 +86,11 @@ class RunDirectory:
         return self.path / "output"
 
     @property
+    def reserve(self) -> Path:
+        """Room for our own last words, while the run is in progress."""
+        return self.path / ".reserve"
+
+    @property
     def requests(self) -> Path:
         """Where others ask for snapshots and for the end, while the run is in progress."""
         return self.path / "requests"
@@ -130,6 +137,17 @@ class RunDirectory:
             self.spool = base / f".leakrun-{os.urandom(8).hex()}"
             self.spool.mkdir(mode=0o700)
             self.spool.chmod(0o1733)  # whatever the umask
+
+    def make_reserve(self) -> None:
+        """Fill a file with nothing: what the tool writes at its end can take all that is free, and how it went is to be told.
+
+        Raises LeakrunError(UNMEASURED) when the disk does not take it.
+        """
+        try:
+            disk = os.statvfs(self.path)
+            self.reserve.write_bytes(bytes(min(_RESERVE, disk.f_bavail * disk.f_frsize // _PART)))
+        except OSError as error:
+            raise _unwritten(self.reserve, error) from None
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -212,8 +230,12 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.close(directory)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        hint = "make room there, or choose another place with --runs-dir"
-        raise LeakrunError(ErrorKind.UNMEASURED, f"{path} can't be written: {error.strerror}", hint) from None
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> LeakrunError:
+    hint = "make room there, or choose another place with --runs-dir"
+    return LeakrunError(ErrorKind.UNMEASURED, f"{path} can't be written: {error.strerror}", hint)
 
 
 def _anybody_reaches(path: Path) -> bool:

@@ -10,7 +10,7 @@ from runner.supervise.timeline import Timeline
 
 _RESERVE = 64 << 20  # bytes that stay free for what is written at the end, or
 _PART = 0.05  # so much of a small disk, but at least
-_LEAST = 128 << 10
+_LEAST = 96 << 10
 _ROOM_FOR = 2  # of the largest snapshot of a process so far
 _LOOK = 1.0  # seconds between two looks at the disk
 _FEWEST = 12  # snapshots of a process that are never thinned
@@ -107,10 +107,12 @@ class Retention:
             self._reserve = min(_RESERVE, max(int(_PART * fullest.f_blocks * fullest.f_frsize), _LEAST))
 
     def _thin(self) -> None:
-        """Drop every second of the older half, where each stands for itself: the more recent, the denser."""
+        """Drop a quarter, where each stands for itself: those that stand closest together, so that no part of the run is lost."""
         for series in self._series.values():
             if series.trigger.thins and len(series.files) > _FEWEST:
-                self._drop(series, list(series.files)[1 : len(series.files) // 2 : 2])
+                numbers = list(series.files)
+                between = sorted(range(1, len(numbers) - 1, 2), key=lambda i: numbers[i + 1] - numbers[i - 1])
+                self._drop(series, [numbers[i] for i in between[: len(numbers) // 4]])
         self._looked = float("-inf")
 
     def _drop(self, series: _Series, numbers: list[int]) -> None:
