@@ -209,6 +209,7 @@ class Recording:
 
     complete   the reader reached the end that the tool writes; where False, `flaws` says what is missing
     flaws      why the evidence is not whole; each makes a verdict of "clean" impossible
+    distorted  the flaws make bytes and stacks wrong, and not just incomplete
     limits     what bounds what could be seen (thresholds, sampling, truncation by design): shown as notes
     stack_samples   who was on the stack at some moments: whose it is that grows
     on_change     the tool takes a snapshot when something changes: a stretch without one was quiet, not unseen
@@ -237,6 +238,7 @@ class Recording:
     leak_summary: dict[LossKind, Amount] | None = None
     complete: bool = True
     flaws: list[str] = field(default_factory=list)
+    distorted: bool = False
     limits: list[str] = field(default_factory=list)
     on_change: bool = False
     replayed: bool = False

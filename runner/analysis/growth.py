@@ -124,7 +124,8 @@ def _fill(growth: Growth, sites: "Sites") -> None:
 
 def _is_exit(recording: Recording, snapshot: Snapshot) -> bool:
     """Whether it shows what the tool itself says was in use at exit."""
-    in_use = recording.heap_summary and recording.heap_summary.in_use_at_exit
+    summary = recording.heap_summary
+    in_use = summary.in_use_at_exit if summary is not None else None
     return snapshot is recording.snapshots[-1] and in_use is not None and in_use.bytes == live_total(snapshot)
 
 

@@ -86,7 +86,7 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     main = recordings[0] if recordings else None
     return Answer(
         verdict=verdict,
-        reasons=[*reasons, *_of_errors(errors)],
+        reasons=[*reasons, *_of_errors(errors), *_distortions(verdict, recordings)],
         findings=findings,
         errors=errors,
         notes=[
@@ -95,7 +95,11 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
             *remark_notes(recordings, blamers),
             *limit_notes(
                 recordings,
-                [*_unsaid(verdict, doubts), *_asides(recordings, scope, growths), *_lineless(findings, recordings, scope)],
+                [
+                    *_unsaid(verdict, doubts, _distortions(verdict, recordings)),
+                    *_asides(recordings, scope, growths),
+                    *_lineless(findings, recordings, scope),
+                ],
             ),
         ],
         heap_summary=main.heap_summary if main else None,
@@ -104,9 +108,16 @@ def conclude(recordings: list[Recording], scope: Scope) -> Answer:
     )
 
 
-def _unsaid(verdict: Verdict, doubts: Sequence[Doubt]) -> list[str]:
+def _distortions(verdict: Verdict, recordings: Sequence[Recording]) -> list[str]:
+    """Why the figures can't be taken at their face value, where the verdict stands all the same."""
+    distorted = [] if verdict is Verdict.INCONCLUSIVE else [recording for recording in recordings if recording.distorted]
+    return [flaw for recording in distorted for flaw in recording.flaws]
+
+
+def _unsaid(verdict: Verdict, doubts: Sequence[Doubt], said: Sequence[str]) -> list[str]:
     """What is wrong with the evidence, where the verdict stands all the same, and its reasons do not speak of it."""
-    return [] if verdict is Verdict.INCONCLUSIVE else [doubt.text for doubt in doubts if doubt.kind is DoubtKind.RUN]
+    unsaid = [] if verdict is Verdict.INCONCLUSIVE else [doubt.text for doubt in doubts if doubt.kind is DoubtKind.RUN]
+    return [text for text in unsaid if text not in said]
 
 
 def _verdict(findings: Sequence[Finding], scope: Scope, doubts: Sequence[Doubt]) -> Verdict:

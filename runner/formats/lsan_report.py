@@ -46,7 +46,7 @@ _OMITTED = re.compile(rb"Omitting %b more leak" % _N)
 _ANOTHER_STACK = re.compile(
     rb"(?:freed by|previously allocated by|allocated by|Thread T\d+.*created by).*:$|0x[0-9a-f]+ is located .*"
 )
-_FRAME = re.compile(rb"\s*#\d+ 0x([0-9a-f]{1,16})((?: .*)?)")
+_FRAME = re.compile(rb"\s*#(\d{1,9}) 0x([0-9a-f]{1,16})((?: .*)?)")
 _SYMBOLIZED = re.compile(rb"\s*#\d+ (?!0x)(.+) in (.+):(\d+):\d+")  # as hwasan_symbolize rewrites it: no address
 _ARCHITECTURE = re.compile(rb":(?:x86_64h?|arm64(?:e|_32)?|armv7\w?|i386)$")  # behind an object's name, on macOS
 _RUNTIME = re.compile(r"/(?:lib(?:clang_rt\.)?)?(?:hwa|a|l)san[^/]*$|/libclang_rt\.[^/]*$")  # the sanitizer's own object
@@ -74,6 +74,10 @@ _LONGEST_NAME = 4000
 _MOST_MAPS = 1 << 24  # bytes
 INDIRECT = "LeakSanitizer does not say which lost block the indirectly lost ones hang on"
 FATAL = "LeakSanitizer could not look"
+MIXED = (
+    "a report begins before the one before it has ended, or a stack's frames count back: it is cut there, or several processes "
+    "wrote at the same time, and bytes and stacks are mixed up; log_path=FILE in ASAN_OPTIONS or LSAN_OPTIONS gives each its own"
+)
 _WHY_FATAL = "a debugger or strace holds the program, or the system forbids ptrace: run it without"
 
 
@@ -107,6 +111,7 @@ class _Reader:
         self._in_suppressions = False
         self._close: Callable[[int], None] | None = None  # what becomes of the stack whose frames are being read
         self._frames: list[Frame] = []
+        self._last_number: int | None = None  # of the frame before
         self._offsets: dict[int, int] = {}  # in their objects, of addresses without a name
         self._defect: Defect | None = None
         self._known: dict[bytes, tuple[Frame, int | None]] = {}  # what stands behind an address, which recurs
@@ -118,6 +123,7 @@ class _Reader:
                 self._frames.append(self._frame(frame))
                 return
             if symbolized := _SYMBOLIZED.fullmatch(line):
+                self._last_number = None
                 self._frames.append(_named(symbolized[1], symbolized[2], symbolized[3], None))
                 return
             if not line.strip():  # a page or Android's log has one between frames
@@ -170,6 +176,8 @@ class _Reader:
         recording = self.recording
         if self._close is not None and (self._frames or self._defect is None):
             self._end_stack()
+        if recording.distorted:
+            recording.flaws.append(f"{self._name}: {MIXED}")
         if self._open or self._in_suppressions:
             recording.flaws.append(f"{self._name}: it is cut: the sanitizer had more to say")
         if recording.defects and not self._looked:
@@ -204,6 +212,7 @@ class _Reader:
             )
 
     def _begin(self, pid: bytes) -> None:
+        self.recording.distorted |= self._open
         self._open = True
         self.recording.pid = int(pid[:9])
 
@@ -234,6 +243,7 @@ class _Reader:
 
     def _end_stack(self) -> None:
         frames, self._frames = self._frames, []
+        self._last_number = None
         if self._defect is None and len(frames) > 1 and _is_nameless_allocator(frames[0]):
             del frames[0]
         close, self._close = self._close, None
@@ -244,9 +254,11 @@ class _Reader:
         close(self.recording.table.intern(frames or [Frame()]))
 
     def _frame(self, found: re.Match[bytes]) -> Frame:
-        address, code = int(found[1], 16), self._known.get(found[2])
+        number, address, code = int(found[1]), int(found[2], 16), self._known.get(found[3])
+        self.recording.distorted |= self._last_number is not None and number <= self._last_number  # a gap is a person's cut
+        self._last_number = number
         if code is None:
-            code = self._known[found[2]] = _code(found[2])
+            code = self._known[found[3]] = _code(found[3])
         frame, offset = code
         if offset is not None:
             self._offsets[address] = offset

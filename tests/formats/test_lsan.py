@@ -172,3 +172,28 @@ def test_empty_lines_between_frames_end_no_stack(tmp_path: Path) -> None:
     (tmp_path / "spaced").write_bytes(b"\n".join(line + b"\n" * line.lstrip().startswith(b"#") for line in lines))
     assert amounts(tmp_path / "spaced") == amounts(NAMED)
     assert answer(tmp_path / "spaced")["findings"] == answer(NAMED)["findings"]
+
+
+def test_reports_of_two_processes_in_each_other_s_lines_are_told(tmp_path: Path) -> None:
+    one = NAMED.read_text().partition("leakrun: ")[0]
+    other = one.replace("==6675==", "==6676==")
+    (tmp_path / "behind").write_text(one + other)
+    assert read_file(tmp_path / "behind").complete
+    alternating = "\n".join(line for pair in zip(one.splitlines(), other.splitlines(), strict=True) for line in pair) + "\n"
+    (tmp_path / "mixed").write_text(alternating)
+    said = answer(tmp_path / "mixed")
+    assert not said["run"]["complete"]
+    assert any("mixed up" in reason and "log_path=" in reason for reason in said["reasons"]), said["reasons"]
+
+
+def test_a_stack_whose_frames_count_back_is_told_without_a_heading_too(tmp_path: Path) -> None:
+    text = (
+        "Direct leak of 8 byte(s) in 1 object(s) allocated from:\n    #0 0x7f69 in malloc (/lib/liblsan.so.0+0x1)\n"
+        "    #1 0x55e7 in lost /src/lost.c:5\n"
+    )
+    (tmp_path / "part").write_text(text)
+    assert read_file(tmp_path / "part").complete
+    (tmp_path / "part").write_text(text.replace("#1 ", "#7 "))  # shortened by hand
+    assert read_file(tmp_path / "part").complete
+    (tmp_path / "part").write_text(text.replace("#1 ", "#0 "))
+    assert any("mixed up" in flaw for flaw in read_file(tmp_path / "part").flaws)
