@@ -113,6 +113,7 @@ class Ending:
                 self._signal(signal.SIGINT, now)
             elif deed is Deed.TELL:
                 self._tell_that_it_stays()
+                self._snapshots.hear_again()
             elif deed is Deed.SPARE:
                 self._note(None, "not killed yet: it may still be writing; ask again in some seconds")
             elif deed is Deed.KILL:

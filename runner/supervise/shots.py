@@ -60,6 +60,7 @@ class Snapshots:
     _wanted: list[Series] = field(default_factory=list)
     _claimed: set[str] = field(default_factory=set)
     _timers_on: bool = True
+    _hears: bool = True  # what others ask for
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.triggers, self.family, self.output, self.timeline)
@@ -72,16 +73,20 @@ class Snapshots:
 
     def want_last(self, now: float) -> None:
         """From now on only the snapshots before the stop are taken, one of each process."""
-        self._timers_on = False
+        self._timers_on = self._hears = False
         for series in self._all_series(now):
             if series.trigger.before_stop:
                 self._wanted.append(series)
 
+    def hear_again(self) -> None:
+        """The program stays, perhaps for hours: what others ask for is taken again."""
+        self._hears = True
+
     def want_now(self, now: float, asked: Asked) -> None:
         """On request: one of each process, begun from now on; `asked` is told how they went."""
         wanted = [series for series in self._all_series(now) if series.trigger.on_request]
-        if not self._timers_on or not wanted:
-            asked.refuse("the run is being stopped" if not self._timers_on else "this profile takes no snapshots while it runs")
+        if not self._hears or not wanted:
+            asked.refuse("the run is being stopped" if not self._hears else "this profile takes no snapshots while it runs")
             return
         asked.open = len(wanted)
         for series in wanted:
@@ -91,7 +96,7 @@ class Snapshots:
 
     def drop_wanted(self) -> None:
         """The user is in a hurry: forget what was not begun and what is under way."""
-        self._timers_on = False
+        self._timers_on = self._hears = False
         for series in self._wanted:
             series.settle(series.asked, reason="given up: the stop was asked for again")
         self._wanted.clear()

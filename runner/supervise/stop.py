@@ -1,6 +1,6 @@
 """How a run is ended: a pure state machine. It decides; the session does.
 
-The ladder: the last snapshots, the plan's signal, SIGINT, snapshots of what still runs, and then waiting. Each rung is given
+The ladder: the last snapshots, the plan's signal, SIGINT, and then waiting, with snapshots of what still runs. Each rung is given
 the plan's grace, which begins anew whenever output has grown; the last snapshots too have no longer. A rung whose signal the
 program ignores is no rung. The main process is killed only when the user insists and nothing is being written, or where the
 plan says after how long, and then after the last snapshots; what outlives it is killed when the ladder is used up.
@@ -41,7 +41,8 @@ class Deed(Enum):
 
 _SAME_REQUEST = 0.5  # `timeout` sends its signal twice, once to the group: one request
 _REST = 1.0  # seconds
-_REMINDER = 60.0  # seconds until it is said again that the program does not end; from then on each time twice as many
+_REMINDER = 60.0  # seconds until it is said again that the program does not end; from then on each time twice as many, up to
+_SELDOM = 3600.0
 _QUIET = 3.0  # seconds without any growth of the output before a kill may lose nothing
 
 
@@ -118,9 +119,9 @@ class StopSequence:
         return min(_REST, self._grace) if self.rung == Rung.REST else self._grace
 
     def _remind(self, now: float) -> list[Deed]:
-        """Say again that it stays, ever more seldom: the timeline must stay readable."""
-        self._told_at, self._reminder = now, 2 * self._reminder
-        return [Deed.TELL]
+        """Take snapshots, and say again that it stays, ever more seldom: nobody may ever end it but by a kill."""
+        self._told_at, self._reminder = now, min(2 * self._reminder, _SELDOM)
+        return [Deed.SNAPSHOT, Deed.TELL]
 
     def _climb(self, now: float, rung: Rung) -> list[Deed]:
         self.rung, self._since, self._told_at = rung, now, now

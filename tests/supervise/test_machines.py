@@ -38,13 +38,13 @@ def test_the_ladder_of_a_stop_by_the_terminal() -> None:
     assert history(stop, 3, snapping=2.5) == [(2.0, Deed.SNAPSHOT), (2.5, Deed.SIGNAL)]
 
 
-def test_that_it_stays_is_said_again_and_ever_more_seldom() -> None:
+def test_that_it_stays_is_said_again_and_ever_more_seldom_with_a_snapshot_each_time() -> None:
     stop = StopSequence(StopPlan(grace=2))
     stop.ask(0, "for", delivered=False, grown_at=NEVER)
-    told = history(stop, 500, grown=3)[3:]
-    assert [deed for _, deed in told] == [Deed.TELL] * 4
-    assert [now for now, _ in told] == pytest.approx([7, 67, 187, 427], abs=0.2)
-    assert stop.ask(500, "interrupt", delivered=True, grown_at=3) == [Deed.KILL]
+    told = history(stop, 15000, grown=3)[2:]
+    assert [deed for _, deed in told] == [Deed.SNAPSHOT, Deed.TELL] * 10
+    assert [now for now, _ in told[::2]] == pytest.approx([7, 67, 187, 427, 907, 1867, 3787, 7387, 10987, 14587], abs=1)
+    assert stop.ask(15000, "interrupt", delivered=True, grown_at=3) == [Deed.KILL]
 
 
 def test_a_rung_whose_signal_is_ignored_is_left_at_once() -> None:
