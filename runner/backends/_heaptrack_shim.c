@@ -36,6 +36,11 @@ static void write_at_the_end(void) {
     for (int i = 0; i < LONGEST_WRITE && !written; i++) nanosleep(&moment, NULL);
 }
 
+static void forget_in_child(void) {
+    forget_ending();
+    release_signals();
+}
+
 static void *wait_for_signals(void *nothing) {
     for (;;) {
         wait_for_arrival();
@@ -71,7 +76,7 @@ __attribute__((constructor)) static void start(void) {
     owner = getpid();
     prepare_next_program();
     at_quick_exit(write_at_the_end);
-    if (stop_recording && listen_for_ending()) pthread_atfork(NULL, NULL, forget_ending);
+    if (stop_recording && listen_for_ending()) pthread_atfork(hold_signals, release_signals, forget_in_child);
     if (pauses) resume_recording();
     errno = saved;
 }

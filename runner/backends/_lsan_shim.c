@@ -130,9 +130,15 @@ static void *wait_for_signals(void *nothing) {
 }
 
 /* During a check the sanitizer holds its locks, which a child would find held for ever. */
-static void await_check(void) { pthread_mutex_lock(&looking); }
+static void await_check(void) {
+    hold_signals();
+    pthread_mutex_lock(&looking);
+}
 
-static void go_on(void) { pthread_mutex_unlock(&looking); }
+static void go_on(void) {
+    pthread_mutex_unlock(&looking);
+    release_signals();
+}
 
 static void forget_in_child(void) {
     forget_ending();
@@ -140,6 +146,7 @@ static void forget_in_child(void) {
     pthread_mutex_init(&looking, NULL);
     listens = 1; /* here it never will */
     checks = 0;
+    release_signals();
 }
 
 static void listen_for_signals(void) {

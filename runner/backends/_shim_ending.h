@@ -61,6 +61,17 @@ static void forget_ending(void) {
         if (is_handled_by(heard[i], note_signal)) handle_by(heard[i], SIG_DFL);
 }
 
+/* A handler of the program's that interrupted fork(), and called _exit(), would have us wait for what fork() holds. */
+static __thread sigset_t before_fork __attribute__((tls_model("initial-exec")));
+
+static void hold_signals(void) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_fork);
+}
+
+static void release_signals(void) { pthread_sigmask(SIG_SETMASK, &before_fork, NULL); }
+
 static nlink_t threads(void) {
     struct stat found;
     return stat("/proc/self/task", &found) ? 0 : found.st_nlink - 2;

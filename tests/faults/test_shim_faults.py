@@ -100,6 +100,14 @@ int main(int argc, char **argv) {
         signal(SIGALRM, leave_again);
         ualarm(1000, 1000);
         _exit(5);
+    } else if (!strcmp(argv[1], "leave while forking")) {
+        memset(malloc(64 << 20), 1, 64 << 20);  // so that it is in fork() for most of the time
+        signal(SIGALRM, leave);
+        for (ualarm(5000 + 700 * atoi(argv[2]), 0);;) {
+            int pid = fork();
+            if (!pid) _exit(0);
+            waitpid(pid, NULL, 0);
+        }
     }
     return 0;
 }
@@ -164,6 +172,14 @@ def test_a_handler_that_leaves_in_the_middle_of_the_last_check_does_not_hang(
 ) -> None:
     assert run("leave while leaving", "-p", profile)[0] in (5, 6)  # whichever comes first
     assert _is_whole(profile, tmp_path / "run")
+
+
+@pytest.mark.parametrize("profile", WITH_SHIM)
+def test_a_handler_that_leaves_in_the_middle_of_fork_does_not_hang(profile: str, program: Path, tmp_path: Path) -> None:
+    # Whether it was within the shim is chance: every fifth time.
+    often = 'for i in $(seq 15); do timeout -s KILL 20 "$0" "leave while forking" $i; [ $? = 5 ] || exit 7; done'
+    ran = leakrun("-q", "-o", tmp_path / "run", "-p", profile, "sh", "-c", often, program, timeout=120)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("profile", WITH_SHIM[:1])
