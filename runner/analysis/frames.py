@@ -64,7 +64,7 @@ _RUST_PATHS = re.compile(
 # Go's standard library: /usr/local/go/src/net/http/server.go, c:/go/src/runtime/proc.go, .../go/1.21.0/x64/src/os/file.go; with
 # -trimpath net/http/server.go
 _GO_PATHS = re.compile(
-    r"(?:^|(?:^|/)go[\w.-]*/(?:[\d.]+/\w+/|libexec/)?src/(?:pkg/)?)(archive|bufio|bytes|cmp|compress|container|context|crypto"
+    r"(?:^|(?:^|/)go(?:lang)?(?:-?\d[\w.-]*)?/(?:[\d.]+/\w+/|libexec/)?src/(?:pkg/)?)(archive|bufio|bytes|cmp|compress|container|context|crypto"
     r"|database|debug|embed|encoding|errors|expvar|flag|fmt|go|hash|html|image|index|internal|io|iter|log|maps|math|mime|net|os"
     r"|path|plugin|reflect|regexp|runtime|slices|sort|strconv|strings|sync|syscall|testing|text|time|unicode|unique|vendor)"
     r"/[^@]*\.(?:go|s)$"
@@ -81,9 +81,9 @@ _ALLOCATOR_NAMES = re.compile(
 )
 # What hands on the memory that it has from an allocator: the standard containers, and the allocators that languages have.
 _CONTAINERS = re.compile(
-    r"""(?:std|__gnu_cxx)::(?:__\w+::)? (?: \w*[aA]lloc\w* | w?string | basic_string | vector | deque | list | map | set
+    r"""<? (?: (?:std|__gnu_cxx)::(?:__\w+::)? (?: \w*[aA]lloc\w* | w?string | basic_string | vector | deque | list | map | set
         | unordered_\w+ | _Vector_base | _Deque_base | _List_base | _Rb_tree | _Hashtable | shared_ptr | make_\w+ ) \b
-      | \b(?:std|core|alloc)::alloc:: | \balloc::(?:raw_vec|vec|string|boxed|rc|sync|collections)::
+      | (?:std|core|alloc)::alloc:: | alloc::(?:raw_vec|vec|string|boxed|rc|sync|collections):: )
       | __(?:rust|rdl|rg)_\w*alloc""",
     re.VERBOSE,
 )
@@ -138,8 +138,15 @@ def role_of(frame: Frame, program: str = "") -> Role:
             return Role.LIBRARY
     if frame.module is not None and not ours:
         return Role.MACHINERY if _is_machinery(frame.module) else Role.LIBRARY
-    if function is not None and function.startswith("__") and (frame.file is None or _GLIBC_FILES.match(frame.file)):
-        return Role.MACHINERY  # a static program carries libc inside; a sanitizer names libc's files and not libc
+    if (
+        function is not None
+        and function.startswith("__")
+        and (
+            frame.file is None  # a static program carries libc inside
+            or (frame.module is None and _GLIBC_FILES.match(frame.file))  # a sanitizer names libc's files and not libc
+        )
+    ):
+        return Role.MACHINERY
     return Role.PROJECT
 
 
@@ -158,7 +165,7 @@ def is_allocator(frame: Frame) -> bool:
 
 def asks_for_others(frame: Frame) -> bool:
     """Whether it is an allocator or a container: a stack that ends there ends before whoever wanted the memory."""
-    return is_allocator(frame) or _CONTAINERS.search(function_of(frame) or "") is not None
+    return is_allocator(frame) or _CONTAINERS.match(function_of(frame) or "") is not None
 
 
 def is_machinery(shown: AnswerFrame, program: str = "") -> bool:

@@ -51,6 +51,8 @@ CXX = "/usr/include/c++/12/bits/"
         [
             Frame("runtime.makeslice", "c:/go/src/runtime/slice.go", 98),
             Frame("bytes.growSlice", "/usr/lib/go-1.19/src/bytes/buffer.go", 240),
+            Frame("bytes.(*Buffer).Grow", "/usr/lib/golang/src/bytes/buffer.go", 166),
+            Frame("bytes.(*Buffer).Write", "/home/me/sdk/go1.20rc1/src/bytes/buffer.go", 172),
             Frame("bytes.(*Buffer).WriteString", "/opt/tools/go/1.21.0/x64/src/bytes/buffer.go", 182),
             Frame("net/http.(*conn).serve", "net/http/server.go", 1895),  # -trimpath
         ],
@@ -63,11 +65,23 @@ def test_machinery_is_not_blamed_while_the_project_is_there(machinery):
 
 
 @pytest.mark.parametrize(
-    "file", ["/home/me/go/src/github.com/me/app/os/file.go", "/go/src/app/main.go", "example.com/os/file.go"]
+    "file",
+    [
+        "/home/me/go/src/github.com/me/app/os/file.go",
+        "/go/src/app/main.go",
+        "example.com/os/file.go",
+        "/home/me/goserver/src/net/file.go",
+    ],
 )
 def test_what_lies_in_a_go_path_is_not_all_go_s(file):
     frame = Frame("app/os.Load", file, 7)
     assert blamed([Frame("runtime.makeslice", "/usr/local/go/src/runtime/slice.go", 98), frame, MAIN]) == frame
+
+
+def test_what_the_program_calls_as_libc_would_is_its_own_where_it_is_known_to_be_in_it():
+    frame = Frame("__reader_new", "io/reader.c", 7, APP)
+    assert blamed([MALLOC, frame, MAIN]) == frame
+    assert blamed([MALLOC, frame._replace(module=None), LEAF, MAIN]) == LEAF
 
 
 @pytest.mark.parametrize(

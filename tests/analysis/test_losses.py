@@ -49,6 +49,12 @@ def test_a_stack_that_could_not_be_unwound_is_no_excuse_either(outer: Frame) -> 
     assert not of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, Frame(None, module=LIBC, address=5), loader))).findings
 
 
+def test_a_function_that_is_made_for_a_container_is_the_programs_own() -> None:
+    insert = code("void Cache<std::vector<int> >::insert(int)", 7)
+    (found,) = of_losses((LossKind.DEFINITE, 300, 3, (MALLOC, insert, Frame(None, address=0x7F00)))).findings
+    assert found.function == "Cache<std::vector<int> >::insert" and "not known" not in found.evidence[0]
+
+
 def test_a_leak_in_a_report_that_is_cut_says_that_there_may_be_more() -> None:
     recording = losing((LossKind.DEFINITE, 300, 3, (MALLOC, code("load", 7), MAIN)))
     recording.complete, recording.flaws = False, ["log: it is cut"]
