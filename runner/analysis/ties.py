@@ -1,11 +1,14 @@
 """Findings that grow in step: an object, and what belongs to it. Who makes the object is to be asked first."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
 from runner.analysis.wording import place_text
 from runner.model import AnswerFrame, Finding
+
+_Code = tuple[str | None, str | None, int | None]  # function, file, line
 
 _TIE = 0.1  # of what they grow by: so far two may be apart at any moment
 
@@ -15,14 +18,37 @@ def heads_first(findings: Sequence[Finding]) -> list[Finding]:
 
     The others' evidence says so.
     """
-    found: list[Finding] = []
-    for finding in findings:
-        parts = [place for place, each in enumerate(found) if _belongs(each, finding)]
-        for place in parts:
-            found[place] = _told(found[place], finding)
-        head = next((each for each in found if _belongs(finding, each)), None)
-        found.insert(parts[0] if parts else len(found), _told(finding, head) if head else finding)
-    return found
+    found: list[int] = []
+    told, heads, parts = list(findings), defaultdict(list), defaultdict(list)
+    for part, head in _pairs(findings):
+        heads[part].append(head)
+        parts[head].append(part)
+    for number, finding in enumerate(findings):
+        before = [part for part in parts[number] if part < number]
+        for part in before:
+            told[part] = _told(told[part], finding)
+        above = min((found.index(head) for head in heads[number] if head < number), default=None)
+        if above is not None:
+            told[number] = _told(told[number], findings[found[above]])
+        found.insert(min(map(found.index, before), default=len(found)), number)
+    return [told[number] for number in found]
+
+
+def _pairs(findings: Sequence[Finding]) -> list[tuple[int, int]]:
+    """Each finding that belongs to another, with that, by their numbers.
+
+    Not every two are compared: lost memory may have thousands of sites.
+    """
+    named: dict[_Code, list[int]] = defaultdict(list)
+    for number, finding in enumerate(findings):
+        named[finding.function, finding.file, finding.line].append(number)
+    growing = [number for number, finding in enumerate(findings) if finding.series]
+    pairs = []
+    for part, finding in enumerate(findings):
+        callers = {head for code in map(_code, finding.stack) if code in named for head in named[code]}
+        heads = callers.union(growing if finding.series else ())
+        pairs += [(part, head) for head in sorted(heads) if _belongs(finding, findings[head])]
+    return pairs
 
 
 def _belongs(finding: Finding, head: Finding) -> bool:
@@ -61,7 +87,7 @@ def _course(finding: Finding) -> list[float]:
 
 def _is_made_at(head: Finding, stack: Sequence[AnswerFrame]) -> bool:
     """Whether the line that makes the head calls what this is the stack of."""
-    return any((frame.function, frame.file, frame.line) == (head.function, head.file, head.line) for frame in stack)
+    return (head.function, head.file, head.line) in map(_code, stack)
 
 
 def _near(one: int, other: int) -> bool:
@@ -76,6 +102,10 @@ def _common(one: Sequence[AnswerFrame], other: Sequence[AnswerFrame]) -> int:
 
 def _function(frame: AnswerFrame) -> tuple[str | None, str | None, str | None]:
     return frame.function, frame.file, frame.module if frame.file is None else None
+
+
+def _code(frame: AnswerFrame) -> _Code:
+    return frame.function, frame.file, frame.line
 
 
 def _told(finding: Finding, head: Finding) -> Finding:

@@ -1,12 +1,14 @@
 """An object and what it is extended by grow in step: who makes the object stands first."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runner.analysis import Scope, conclude
+from runner.analysis.ties import heads_first
 from runner.model import LossKind
 from tests.analysis.recordings import GROWTH, LOSSES, MAIN, MALLOC, code, growing, losing
 from tests.leakrun_command import answer, leakrun
@@ -116,3 +118,22 @@ def test_of_lost_blocks_the_object_is_before_what_its_constructor_allocates_as_o
 def test_what_main_alone_calls_is_not_said_to_belong_together() -> None:
     other = (MALLOC, code("log", 60), code("serve", 70), MAIN)
     assert not any("in step" in text for each in found_of({MAKE: UP, other: UP, EXTEND: 3 * UP}) for text in each.evidence)
+
+
+def test_twice_as_many_lost_sites_take_twice_the_work() -> None:
+    def calls(sites: int) -> int:
+        stacks = [(MALLOC, code(f"f{n}", n), *[code(f"g{n}", n)] * (n % 3), code("serve", 70), MAIN) for n in range(sites)]
+        found, counted = lost_of(*((LossKind.DEFINITE, 100 + n, 3, stack) for n, stack in enumerate(stacks))), 0
+
+        def count(*_: object) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count)
+        try:
+            heads_first(found)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    assert calls(200) < 3 * calls(100)
