@@ -5,6 +5,7 @@ Machinery is skipped (see frames), then the project's own allocation wrappers. A
   - by its name, where the name says nothing else (xmalloc, g_malloc0, safe_strdup, xmmap);
   - by its name, where that ends as one of the C library's (queue_malloc, contextMalloc), and other files call it, or it has its
     memory from a wrapper itself;
+  - by its name, where its callers are called so too, up to a wrapper that is known by its name, or that has several callers;
   - because its callers' blocks fare differently: what one caller had of it is freed, what another had stays;
   - because it is the one leaf under many callers that have nothing to do with each other.
 """
@@ -25,7 +26,7 @@ _FREED_SHARE = 0.25  # of a caller's bytes at most this part is still there: its
 _KEPT_SHARE = 0.03  # at least this part is still there: its blocks stay
 _TIMES = 4  # and so many times the part of the caller that frees
 _WORTH = 0.01  # of what the caller had whose blocks stay: of less that another freed nothing is concluded
-_ROUNDS = 4  # wrappers of wrappers that are looked through
+_ROUNDS = 8  # wrappers of wrappers that are looked through
 _WRAPPER_LINES = 2  # a wrapper allocates at one line, or at two (malloc or realloc)
 _UNRELATED_CALLERS = 5
 _UNRELATED_FILES = 3
@@ -44,7 +45,7 @@ _NAME_OF_C_LIBRARY = re.compile(
     r"^\w+?(?:(?:_|(?<=[a-z0-9])(?=[A-Z]))(?i:(?:m|c|re)alloc|reallocarray)|(?i:memalign|(?:str|strn|wcs|mem)dup|v?asprintf))"
     rf"(?i:{_ENDING})_*$"
 )
-_LIKELY_NAME = re.compile(rf"(?i)^[a-z0-9]+?(?:_[a-z0-9]+)*?_?(?:{_VERB}){_ENDING}$")
+_LIKELY_NAME = re.compile(rf"(?i)^_*[a-z0-9]+?(?:_[a-z0-9]+)*?_?(?:{_VERB}){_ENDING}$")
 
 
 FunctionKey = tuple[str | None, str | None]
@@ -65,12 +66,14 @@ class Suspect:
     callers   by function, file and line of the call: bytes that are still there, bytes that were ever had
     stacks    recording's number, stack id, and the caller's position in the stack
     serves    other files call it, or it stands behind a wrapper
+    chained   it stands before a wrapper, or before several of which the last is one
     """
 
     lines: set[int | None] = field(default_factory=set)
     callers: dict[tuple[FunctionKey, int | None], list[float]] = field(default_factory=dict)
     stacks: list[tuple[int, int, int]] = field(default_factory=list)
     serves: bool = False
+    chained: bool = False
 
     def add_fate(self, blamer: "Blamer", stack_id: int, outer: int, kept: float, had: float) -> None:
         """What became of the blocks of one more stack, in which the caller stands at `outer`."""
@@ -84,16 +87,16 @@ class Suspect:
         name, file = key
         if name is None:
             return False
-        if self.serves and _NAME_OF_C_LIBRARY.match(_last_part(name)):
+        if self.chained or (self.serves and _NAME_OF_C_LIBRARY.match(_last_part(name))):
             return True
-        if len(self.callers) < 2:
-            return False
-        functions = {caller for caller, _ in self.callers}
-        if len(functions) > 1 and _LIKELY_NAME.match(_last_part(name)):
-            return True
-        if self.diverges():
+        functions = self.functions()
+        if (len(functions) > 1 and _is_likely(name)) or self.diverges():
             return True
         return len(self.lines) <= _WRAPPER_LINES and (not every_fate_known and self._callers_are_unrelated(functions, file))
+
+    def functions(self) -> set[FunctionKey]:
+        """Its callers, each once however many lines call it."""
+        return {caller for caller, _ in self.callers}
 
     def diverges(self) -> bool:
         """One caller keeps several times as large a part of what it had as another, which gives most of its blocks back."""
@@ -128,6 +131,10 @@ class Blamer:
         self._wraps = [
             role is Role.PROJECT and _is_named_wrapper(frame, function, wrappers)
             for frame, function, role in zip(table.frames, self._functions, self.roles, strict=True)
+        ]
+        self._likely = [
+            function is not None and not takes_nothing(frame) and _is_likely(function)
+            for frame, function in zip(table.frames, self._functions, strict=True)
         ]
         self._ours = [role is Role.PROJECT for role in self.roles]
         self.first_positions = [self._first(stack) for stack in table.stacks]  # before wrappers are recognised by their callers
@@ -201,6 +208,25 @@ class Blamer:
         behind = any(self._ours[frame_id] and self.keys[frame_id] != self.keys[stack[position]] for frame_id in stack[:position])
         return behind or (other is not None and own != other)
 
+    def is_chained(self, stack_id: int, position: int, outer: int) -> bool:
+        """What stands at a position and its callers from `outer` on are named as allocators are, up to a wrapper.
+
+        That is one by its name, where it says nothing else, or where it is as the C library's and another file calls it.
+        """
+        stack = self._stacks[stack_id]
+        while outer != HIDDEN and self._likely[stack[position]]:
+            if self._wraps[stack[outer]]:
+                return True
+            position, outer = outer, self.caller(stack_id, outer)
+            name, other = self._functions[stack[position]] or "", self._frames[stack[outer]].file
+            if (
+                outer != HIDDEN
+                and _NAME_OF_C_LIBRARY.match(_last_part(name))
+                and other not in (None, self._frames[stack[position]].file)
+            ):
+                return True
+        return False
+
     def caller(self, stack_id: int, position: int) -> int:
         """The position of the project's next function outwards of the one at a position; HIDDEN where there is none."""
         stack = self._stacks[stack_id]
@@ -235,7 +261,7 @@ class _Blame:
         climbed = []
         for key in self._count(fresh):
             suspect = self._suspects[key]
-            if suspect.is_wrapper(key, self._fates_known) or self._is_inner_wrapper(suspect):
+            if suspect.is_wrapper(key, self._fates_known) or self._is_inner_wrapper(key, suspect):
                 for number, stack_id, outer in suspect.stacks:
                     self.blamers[number].positions[stack_id] = outer
                     climbed.append((number, stack_id))
@@ -267,17 +293,21 @@ class _Blame:
             suspect.add_fate(blamer, stack_id, outer, kept, had)
         suspect.stacks.append((number, stack_id, outer))
         suspect.serves |= blamer.serves(stack_id, position, outer)
+        suspect.chained = suspect.chained or blamer.is_chained(stack_id, position, outer)
         return True
 
-    def _is_inner_wrapper(self, suspect: Suspect) -> bool:
+    def _is_inner_wrapper(self, key: FunctionKey, suspect: Suspect) -> bool:
         """All of it is called from one line of a function that is itself a wrapper: the inner one of two, or of several."""
+        likely = _is_likely(key[0] or "")
         for _ in range(_ROUNDS):
             if len(suspect.callers) != 1:
                 return False
+            ((name, _), _) = next(iter(suspect.callers))
+            likely = likely and _is_likely(name or "")
             inner, suspect = suspect, Suspect()
             for number, stack_id, outer in inner.stacks:
                 self._enter(suspect, number, stack_id, outer)
-            if suspect.diverges():
+            if suspect.diverges() or (likely and len(suspect.functions()) > 1):
                 return True
         return False
 
@@ -289,6 +319,10 @@ def takes_nothing(frame: Frame) -> bool:
 
 def _last_part(function: str) -> str:
     return function.rsplit("::", 1)[-1]
+
+
+def _is_likely(function: str) -> bool:
+    return _LIKELY_NAME.match(_last_part(function)) is not None
 
 
 def _is_named_wrapper(frame: Frame, function: str | None, wrappers: Sequence[str]) -> bool:

@@ -175,6 +175,37 @@ def test_a_wrapper_below_several_that_only_call_each_other_is_looked_through():
     assert blamed_lines(stacks, [(1e6, 1e6), (1e6, 1e6)]) == [5, 5]
 
 
+OBMALLOC = "/home/me/app/Objects/obmalloc.c"
+CPYTHON = [
+    code("_PyMem_RawMalloc", 42, OBMALLOC),
+    code("_PyMem_DebugRawAlloc", 1971, OBMALLOC),
+    code("_PyMem_DebugRawMalloc", 2004, OBMALLOC),
+    code("_PyMem_DebugMalloc", 2156, OBMALLOC),
+    code("PyObject_Malloc", 676, OBMALLOC),
+]
+
+
+def test_wrappers_that_call_each_other_in_one_file_are_looked_through_where_another_file_calls_the_last():
+    assert blamed([MALLOC, *CPYTHON, LEAF, MAIN]) == LEAF
+    assert blamed([MALLOC, *CPYTHON, code("new_arena", 700, OBMALLOC), MAIN]) == CPYTHON[0], "nothing tells but the names"
+    assert blamed([MALLOC, *CPYTHON[:2], code("new_arena", 9, OBMALLOC), *CPYTHON[3:], LEAF]) == CPYTHON[0], "not all allocate"
+
+
+def test_wrappers_before_one_with_a_clear_name_are_looked_through():
+    assert blamed([MALLOC, code("my_raw_malloc", 2), code("my_debug_alloc", 3), code("my_malloc", 4), LEAF, MAIN]) == LEAF
+    assert blamed([MALLOC, code("node_create", 2), code("my_malloc", 4), LEAF, MAIN]) == code("node_create", 2)
+
+
+def test_wrappers_before_one_with_several_callers_are_looked_through():
+    chain = [MALLOC, code("my_raw_malloc", 5), code("my_pool_malloc", 6)]
+    stacks = [[*chain, code("parse", 20), MAIN], [*chain, code("serve", 30), MAIN]]
+    assert blamed_lines(stacks, [(1e6, 1e6), (1e6, 1e6)]) == [20, 30]
+    assert blamed_lines(stacks[:1], [(1e6, 1e6)]) == [5], "one caller tells nothing"
+    other = [MALLOC, code("make_pool", 5), code("my_pool_malloc", 6)]
+    stacks = [[*other, code("parse", 20), MAIN], [*other, code("serve", 30), MAIN]]
+    assert blamed_lines(stacks, [(1e6, 1e6), (1e6, 1e6)]) == [5, 5]
+
+
 @pytest.mark.parametrize("name", ["broker__malloc", "contextMalloc", "queue_strdup", "cacheRealloc_"])
 def test_a_name_as_the_c_library_s_is_a_wrapper_s_where_it_serves_others(name):
     own = code(name, 3, "/home/me/app/memory.c")
