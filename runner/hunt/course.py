@@ -251,7 +251,12 @@ class _Course:
         deadline = time.monotonic() + _PORT_PATIENCE
         while True:
             try:
-                return pipeline.record(request, ending, self.progress)
+                with (
+                    ExitStack() as begun
+                ):  # of a run that can't begin nothing stays: Ctrl-C is heard while the port is waited for
+                    recorded = pipeline.record(request, begun, self.progress)
+                    ending.push(begun.pop_all())
+                    return recorded
             except LeakrunError as error:
                 busy = error.kind is ErrorKind.USAGE and "answers already" in error.message
                 if self.plain is None or not busy or time.monotonic() > deadline:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,33 @@ def test_a_hunt_that_is_ended_says_what_it_knows(tmp_path: Path, how: str) -> No
     assert json.loads((tmp_path / "hunt" / "manifest.json").read_text())["state"] == "complete"
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), 0.2)
+
+
+def test_ctrl_c_while_somebody_else_has_the_port_ends_it(tmp_path: Path) -> None:
+    program, port = compiled(tmp_path, SERVER), free_port()
+    words = ["hunt", "-o", tmp_path / "hunt", "--for", "2s", "--ready", f"tcp:{port}", "--", program, port]
+    hunting = subprocess.Popen([*COMMAND, *map(str, words)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob("hunt/steps/1-pmap/raw/smaps.*")):
+        assert hunting.poll() is None
+        time.sleep(0.05)
+    with bound(port) as listener:
+        for _ in range(3):  # one that comes just when it tries again is not heard
+            listener.accept()[0].close()
+            hunting.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                hunting.communicate(timeout=8)
+                break
+    assert hunting.poll() is not None
+    assert "the hunt was interrupted" in answer(tmp_path / "hunt")["doubts"]
+
+
+def bound(port: int) -> socket.socket:
+    """What listens there, as soon as nothing else does."""
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            time.sleep(0.001)
 
 
 def test_ctrl_c_before_the_first_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
