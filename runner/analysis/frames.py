@@ -71,6 +71,13 @@ _GO_PATHS = re.compile(
 )
 _RUST_FILES = re.compile(r"(?:boxed|raw_vec)\.rs$")  # the same where a tool prints no directories: new<T> (boxed.rs:254)
 _HEADER_PATHS = re.compile(r"^/usr/(?:local/)?include/|^/usr/lib/gcc/|^/usr/lib/llvm[^/]*/")
+# Libraries of headers: their code lies in the program itself, and often without a directory, or without lines.
+_HEADER_LIBRARIES = re.compile(r"(?:boost|Eigen|absl|asio|cereal|fmt|nlohmann|pybind11|rapidjson|spdlog|tbb)::")
+_INSTALLED_HEADERS = re.compile(
+    r"^/(?:usr|opt|nix/store|home/linuxbrew)/(?:.*/)?include/|\.sdk/usr/include/"
+    r"|/(?:\.conan2?|vcpkg_installed|vcpkg/installed|\w*conda\w*)/(?:.*/)?include/"
+)
+_BARE_HEADER = re.compile(r"[^/]+\.(?:h|hh|hpp|hxx|ipp|inl|tcc|txx)$")
 _ALLOCATOR_NAMES = re.compile(
     r"""(?: malloc | calloc | realloc | reallocarray | reallocf | c?free | memalign | aligned_alloc | posix_memalign | p?valloc
         | strn?dup | wcsdup | mmap(?:64)? | mremap | munmap | s?brk
@@ -136,6 +143,8 @@ def role_of(frame: Frame, program: str = "") -> Role:
             return Role.MACHINERY if go[1] == "runtime" else Role.LIBRARY
         if _HEADER_PATHS.match(frame.file):
             return Role.LIBRARY
+    if function is not None and _HEADER_LIBRARIES.match(function) and _is_no_projects_file(frame.file):
+        return Role.LIBRARY
     if frame.module is not None and not ours:
         return Role.MACHINERY if _is_machinery(frame.module) else Role.LIBRARY
     if (
@@ -148,6 +157,11 @@ def role_of(frame: Frame, program: str = "") -> Role:
     ):
         return Role.MACHINERY
     return Role.PROJECT
+
+
+def _is_no_projects_file(file: str | None) -> bool:
+    """Not known to be: who works on such a library has it in a directory of their own."""
+    return file is None or _BARE_HEADER.match(file) is not None or _INSTALLED_HEADERS.search(file) is not None
 
 
 def _may_be_rust(frame: Frame) -> bool:

@@ -48,6 +48,9 @@ CXX = "/usr/include/c++/12/bits/"
         [Frame("Pool::operator new(unsigned long)", "/home/me/app/pool.h", 9, APP)],
         [Frame("g_strdup", None, None, "/usr/lib/x86_64-linux-gnu/libglib-2.0.so.0")],
         [Frame("boost::container::deque<int>::grow()", "/usr/include/boost/container/deque.hpp", 5, APP)],
+        [Frame("boost::shared_ptr<Node> boost::make_shared<Node>()", "make_shared_object.hpp", 250)],  # without full paths
+        [Frame("boost::detail::sp_counted_impl_p<Node>::dispose()", None, None, APP)],  # without lines
+        [Frame("nlohmann::json_abi_v3_11_2::basic_json<>::create()", "/opt/homebrew/include/nlohmann/json.hpp", 9, APP)],
         [
             Frame("runtime.makeslice", "c:/go/src/runtime/slice.go", 98),
             Frame("bytes.growSlice", "/usr/lib/go-1.19/src/bytes/buffer.go", 240),
@@ -113,6 +116,12 @@ def test_a_wrapper_that_the_profile_names_is_not_blamed():
 def test_a_method_that_forgets_is_blamed():
     method = code("Session::attach(Buffer const&)", 31, "/home/me/app/session.cpp")
     assert blamed([MALLOC, Frame("std::string::_M_create(unsigned long&, unsigned long)"), method, MAIN]) == method
+
+
+@pytest.mark.parametrize("file", ["/home/me/boost/libs/pool/include/boost/pool.hpp", "archive.cpp", "/opt/app/src/archive.cpp"])
+def test_who_works_on_a_library_of_headers_is_blamed(file):
+    own = Frame("boost::serialization::load(Archive&)", file, 5, APP)
+    assert blamed([MALLOC, own, MAIN]) == own
 
 
 def test_the_program_is_the_project_below_usr_too():
