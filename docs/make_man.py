@@ -81,10 +81,9 @@ def page() -> str:
 def command(name: str) -> list[str]:
     """One verb: how it is called, what it does, its options."""
     this = verb(name)
-    arguments = [each for each in this.params if each.param_type_name == "argument"]
-    called = " ".join(["leakrun", name, "[OPTIONS]", *(str(each.metavar or each.name.upper()) for each in arguments)])
-    parts = [f".SS {escaped(called)}", *text(this.help or "")]
     context = this.make_context(name, [], resilient_parsing=True)
+    called = " ".join(["leakrun", name, *this.collect_usage_pieces(context)])
+    parts = [f".SS {escaped(called)}", *text(this.help or "")]
     for option in (each for each in this.params if each.param_type_name == "option"):
         record = option.get_help_record(context)
         if record is not None:

@@ -61,3 +61,12 @@ def test_the_help_of_each_verb_has_an_example(name: str) -> None:
     text = verb(name).help
     example = re.search(r"^\s*(?:leakrun .+)$", text.split("\b")[1], re.MULTILINE)
     assert example, text
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_calls_arguments_as_the_page_does(name: str) -> None:
+    command = verb(name)
+    said = command.get_help(command.make_context(f"leakrun {name}", [], resilient_parsing=True))
+    usage = " ".join(said.partition("\n\n")[0].split()).removeprefix("Usage: ")
+    assert f"\n.SS {usage}\n" in PAGE.read_text().replace("\\-", "-")
+    assert "<str>" not in said and "[str]" not in said

@@ -54,7 +54,23 @@ TAB = "_LEAKRUN_COMPLETE"  # set in the environment where a shell asks what coul
 TEXT_ONLY = frozenset({"run", "hunt", "top", "snapshot", "stop", "recover", "show", "doctor"})
 
 
-class TextCommand(TyperCommand):
+class VerbCommand(TyperCommand):
+    """A verb, whose arguments are shown as this package calls them: typer adds braces, dots and Python's types."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        for each in self._arguments():
+            each.display_type_rich = lambda ctx: None  # noqa: ARG005  # typer calls it by this name
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # typer's
+        """What stands behind the verb in its usage."""
+        return ["[OPTIONS]", *(str(each.metavar or each.name.upper()) for each in self._arguments())]
+
+    def _arguments(self) -> list[Any]:
+        return [each for each in self.params if each.param_type_name == "argument"]
+
+
+class TextCommand(VerbCommand):
     """A command that takes its values as they were typed.
 
     typer has pydantic convert every value, also one that is a text already, and pydantic takes 50 ms to import.
@@ -105,7 +121,7 @@ def verb(name: str) -> Any:
     """The command of that name."""
     function: Callable[..., int] = getattr(import_module(f"runner.cli.{name}"), name)
     alone = _typer(add_completion=False)
-    alone.command(name, cls=TextCommand if name in TEXT_ONLY else None)(function)
+    alone.command(name, cls=TextCommand if name in TEXT_ONLY else VerbCommand)(function)
     return get_command(alone)
 
 
