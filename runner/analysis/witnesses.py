@@ -100,7 +100,7 @@ Said = tuple[Witness, Finding]
 
 @dataclass(slots=True)
 class Place:
-    """One site, and who named it. `container`: what was lost was in use until the end, and more than one grew in it then."""
+    """One site, and who named it. `container`: what was lost there was in use until the end, while what hangs on it grew."""
 
     key: tuple[str, str]
     line: int | None

@@ -1,79 +1,29 @@
 """Several runs of one program as one answer."""
 
-from typing import Any
-
 import pytest
 
-from runner.analysis.agreement import KEPT_BY_ALLOCATORS, Agreed, agree
+from runner.analysis.agreement import KEPT_BY_ALLOCATORS, agree
 from runner.analysis.repeats import without_repeats
-from runner.analysis.witnesses import Witness
 from runner.formats import smaps
-from runner.model import Answer, AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
+from runner.model import AnswerFrame, Doubt, DoubtKind, Finding, FindingKind, Frame, LossKind, Note, Rate, Verdict
 from tests.analysis.recordings import MAIN, MALLOC, code, losing
-
-LOST, GROWING, SUSPECT = FindingKind.LOST, FindingKind.GROWING, FindingKind.SUSPECT
-MAPPING, STACK = FindingKind.MAPPING_GROWTH, FindingKind.STACK_GROWTH
-# In words that no rule can know: what a doubt bears on is data.
-UNJUDGED = Doubt("x", DoubtKind.GROWTH)
-OF_A_SITE = Doubt("y", DoubtKind.SITE, "get", "/src/cache.c", 9)
-
-
-def frame(function: str) -> AnswerFrame:
-    return AnswerFrame(function, function, "/src/a.c", 1, None, None, False)
-
-
-def finding(
-    kind: FindingKind,
-    function: str | None = "put",
-    line: int | None = 7,
-    size: int = 100_000,
-    file: str | None = "/src/cache.c",
-    **more: Any,
-) -> Finding:
-    rate = None if kind in (LOST, SUSPECT) else Rate(1000.0, "bytes/s")
-    values = {"blocks": 100, "stack": [], "confidence": 0.9, "module": None, **more}
-    return Finding(
-        rank=1,
-        kind=kind,
-        function=function,
-        signature=function,
-        file=file,
-        line=line,
-        bytes=size,
-        bytes_per_second=None if rate is None else 1000.0,
-        rate=rate,
-        share=1.0,
-        evidence=["figures"],
-        pids=[1],
-        **values,
-    )
-
-
-def witness(name: str, sees: set[FindingKind], *findings: Finding, doubts: tuple[Doubt, ...] = (), **more: Any) -> Witness:
-    kinds = {each.kind for each in findings}
-    verdict = Verdict.LEAKING if LOST in kinds else Verdict.GROWING if kinds else Verdict.CLEAN
-    notes = more.pop("notes", [])
-    return Witness(name, frozenset(sees), Answer(verdict, ["a reason"], list(findings), doubts=list(doubts), notes=notes), **more)
-
-
-def massif(*findings: Finding, **more: Any) -> Witness:
-    return witness("massif", {GROWING}, *findings, **more)
-
-
-def heapprofile(*findings: Finding, **more: Any) -> Witness:
-    return witness("heapprofile", {GROWING}, *findings, **more)
-
-
-def memcheck(*findings: Finding, **more: Any) -> Witness:
-    return witness("memcheck", {LOST, SUSPECT}, *findings, **more)
-
-
-def pmap(*findings: Finding, **more: Any) -> Witness:
-    return witness("pmap", {MAPPING, STACK}, *findings, sites=False, **more)
-
-
-def sites(agreed: Agreed) -> list[tuple[str, str | None, int | None]]:
-    return [(each.kind.value, each.function, each.line) for each in agreed.answer.findings]
+from tests.hunt.witnesses import (
+    GROWING,
+    LOST,
+    MAPPING,
+    OF_A_SITE,
+    STACK,
+    SUSPECT,
+    UNJUDGED,
+    finding,
+    frame,
+    heapprofile,
+    massif,
+    memcheck,
+    pmap,
+    sites,
+    witness,
+)
 
 
 def test_what_one_tool_calls_lost_and_another_growing_is_lost_and_keeps_both_figures() -> None:
@@ -313,58 +263,6 @@ def test_reports_without_a_pid_are_left_as_they_are() -> None:
     assert len(report.losses) == 2
 
 
-def test_what_hangs_on_lost_blocks_stands_under_them_however_it_grows() -> None:
-    lost = finding(LOST, line=10, size=700_000)
-    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 17, 600_000)
-    grown = heapprofile(finding(GROWING, line=17, size=800_000), finding(GROWING, line=40, size=10_000))
-    agreed = agree([grown, memcheck(lost, notes=[part])])
-    assert sites(agreed) == [("lost", "put", 10), ("growing", "put", 40)]
-    used = Note("reachable-at-exit", "in use", "put", "/src/cache.c", 17, 900_000)
-    assert len(agree([grown, memcheck(lost, notes=[part, used])]).answer.findings) == 3
-
-
-def test_what_hangs_on_a_container_that_was_lost_once_at_the_end_is_no_part_of_it() -> None:
-    table = finding(LOST, "table_new", 3, 700_000, blocks=1)
-    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 7, 600_000)
-    grown = heapprofile(finding(GROWING, size=600_000))
-    assert sites(agree([grown, memcheck(table, notes=[part])])) == [("growing", "put", 7), ("lost", "table_new", 3)]
-    elsewhere = finding(LOST, "get", 50, 9000)
-    assert sites(agree([grown, memcheck(table, elsewhere, notes=[part])]))[0] == ("growing", "put", 7)
-
-
-STEADILY = [(float(n), 30_000 * n) for n in range(21)]
-FIVE_TABLES = {"blocks": 5, "indirect_bytes": 600_000}
-
-
-def test_what_grows_in_several_containers_that_were_lost_at_the_end_is_named_and_no_byte_counts_twice() -> None:
-    tables = finding(LOST, "table_new", 3, 650_000, **FIVE_TABLES)
-    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 7, 600_000)
-    agreed = agree([heapprofile(finding(GROWING, size=600_000, series=STEADILY)), memcheck(tables, notes=[part])])
-    assert sites(agreed) == [("growing", "put", 7), ("lost", "table_new", 3)]
-    assert [each.share for each in agreed.answer.findings] == [0.9231, 0.0769]
-    assert agreed.answer.verdict is Verdict.LEAKING
-    assert agreed.answer.reasons == [
-        "live memory grows by 600 kB at put cache.c:7, and 1 more finding",
-        "650 kB in 5 blocks are lost at table_new cache.c:3, 600 kB of it what they point to",
-    ]
-
-
-def test_what_grows_only_as_often_as_blocks_are_lost_hangs_on_them() -> None:
-    lost = memcheck(
-        finding(LOST, "reload", 3, 650_000, **FIVE_TABLES),
-        notes=[Note("indirectly-lost", "part of it", "put", "/src/cache.c", 7, 600_000)],
-    )
-    at_each = [(float(n), 120_000 * (n // 4)) for n in range(21)]
-    assert sites(agree([heapprofile(finding(GROWING, size=600_000, series=at_each)), lost])) == [("lost", "reload", 3)]
-
-
-def test_what_hangs_on_lost_blocks_and_on_one_in_use_is_lost_again_and_again() -> None:
-    part = Note("indirectly-lost", "part of it", "put", "/src/cache.c", 7, 600_000)
-    used = Note("reachable-at-exit", "in use", "put", "/src/cache.c", 7, 100_000)
-    lost = memcheck(finding(LOST, "batch_new", 3, 650_000, **FIVE_TABLES), notes=[part, used])
-    assert sites(agree([heapprofile(finding(GROWING, size=600_000, series=STEADILY)), lost])) == [("lost", "batch_new", 3)]
-
-
 def test_inlined_code_that_one_tool_has_in_the_file_of_what_stands_before_it_is_in_its_caller_s() -> None:
     main = AnswerFrame("main", "main", "/src/cache.c", 40, None, None, False)
 
@@ -378,13 +276,6 @@ def test_inlined_code_that_one_tool_has_in_the_file_of_what_stands_before_it_is_
     assert agree([pages, calls]).answer.findings[0].file == "/src/cache.c"
     alone = agree([pages]).answer.findings[0]
     assert alone.file == "/src/list.h"
-
-
-def test_an_array_that_was_lost_once_weighs_what_it_grew_by_itself() -> None:
-    array = finding(LOST, "push", 3, 700_000, blocks=1)
-    grown = heapprofile(finding(GROWING, size=600_000), finding(GROWING, "push", 3, 20_000))
-    agreed = agree([grown, memcheck(array)])
-    assert sites(agreed) == [("growing", "put", 7), ("lost", "push", 3)]
 
 
 def test_a_heap_that_the_kernel_sees_grow_is_undecided_where_the_tools_are_of_a_site_in_it() -> None:
