@@ -9,8 +9,8 @@ in its log) a node may have more than its children, and what it has more is its 
 """
 
 import re
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from runner.formats._valgrind import CHUNK_BYTES, LONGEST_ROW, add_flaw, amount_of, parse_frame, text_of, with_inlined_marked
@@ -114,6 +114,8 @@ class _Source:
 
 
 class _Reader:
+    _most_uneven = 1  # trees that don't add up; with one more the file is the careful reader's
+
     def __init__(self, stream: BinaryIO, name: str) -> None:
         default_name = _DEFAULT_NAME.fullmatch(name)
         self._source = _Source(stream)
@@ -135,7 +137,7 @@ class _Reader:
     def recording(self) -> Recording:
         recording, source = self._recording, self._source
         self._read_head()
-        while (row := source.row()) is not None:
+        while self._uneven <= self._most_uneven and (row := source.row()) is not None:
             if row == _SEPARATOR:
                 continue
             try:
@@ -240,7 +242,7 @@ class _Reader:
                 self._add_rows(block, amounts)
             except IndexError as error:
                 raise _DamageError("its tree is too deep") from error
-        self._end_rows(root, amounts)
+        self._end_rows(amounts)
         if root[1] == b"0" and expected:  # the root is all that there is
             amounts[self._recording.table.intern([BELOW_THRESHOLD])] = expected
         found = sum(amounts.values())
@@ -248,7 +250,7 @@ class _Reader:
             self._uneven += 1
             raise _DamageError(f"its tree adds up to {found} of {expected} bytes: the file is cut or damaged")
 
-    def _end_rows(self, root: re.Match[bytes], amounts: dict[int, int]) -> None:
+    def _end_rows(self, amounts: dict[int, int]) -> None:
         """All rows of the tree were added."""
 
     def _add_rows(self, block: tuple[bytes, int, int], amounts: dict[int, int]) -> None:
@@ -267,6 +269,14 @@ class _Reader:
                 if stack_id is None:
                     stack_id = stack_ids[stack] = self._recording.table.stack_id(stack)
                 amounts[stack_id] = amounts.get(stack_id, 0) + int(size)
+
+    def _add(self, depth: int, held: int, amounts: dict[int, int]) -> None:
+        """Adds what the node at `depth` of the path holds."""
+        stack = tuple(self._path[1 : depth + 1])
+        stack_id = self._stack_ids.get(stack)
+        if stack_id is None:
+            stack_id = self._stack_ids[stack] = self._recording.table.stack_id(stack)
+        amounts[stack_id] = amounts.get(stack_id, 0) + held
 
     def _new_frame(self, described: bytes) -> int:
         if not described:
@@ -319,42 +329,46 @@ class _Reader:
 class _CarefulReader(_Reader):
     """Looks at every node of the trees, where the other looks at the leaves: what it has more than its children is its own."""
 
+    _most_uneven = sys.maxsize
+
     def __init__(self, stream: BinaryIO, name: str) -> None:
         super().__init__(stream, name)
-        self._open: list[_Node] = []  # from below the root to the last row
+        self._open = 0  # nodes from below the root to the last row that have children; of each, by depth:
+        self._awaited = [0] * _DEEPEST  # children that are to come
+        self._left = [0] * _DEEPEST  # bytes that its children so far have not
 
     def _add_rows(self, block: tuple[bytes, int, int], amounts: dict[int, int]) -> None:
+        path, awaited, left = self._path, self._awaited, self._left
+        open_, self._open = self._open, 0  # which it stays where a row is damaged
         for indent, children, size, described in _ANY_ROW.findall(*block):
             frame_id = self._frame_ids.get(described)
-            self._close(len(indent), amounts)
-            above = self._open[-1] if self._open else _Node((), 0, 0)
-            above.awaited -= 1
-            above.rest -= int(size)
-            stack = (*above.stack, self._new_frame(described) if frame_id is None else frame_id)
-            self._open.append(_Node(stack, int(children), int(size), leaf=children == b"0"))
+            depth = min(len(indent) or 1, open_ + 1)
+            if depth <= open_:
+                self._close(depth, open_, amounts)
+            path[depth] = self._new_frame(described) if frame_id is None else frame_id
+            held = int(size)
+            awaited[depth - 1] -= 1
+            left[depth - 1] -= held
+            if children == b"0":
+                open_ = depth - 1
+                if held:
+                    self._add(depth, held, amounts)
+            else:
+                open_ = depth
+                awaited[depth], left[depth] = int(children), held
+        self._open = open_
 
-    def _close(self, depth: int, amounts: dict[int, int]) -> None:
-        """The nodes at `depth`, from 1, and below have all their children; where they lack some the file is damaged there."""
-        while len(self._open) >= max(depth, 1):
-            node = self._open.pop()
-            if node.awaited == 0 and node.rest > 0:
-                stack_id = self._recording.table.stack_id(node.stack)
-                amounts[stack_id] = amounts.get(stack_id, 0) + node.rest
-                if not node.leaf and UNEVEN not in self._recording.limits:
+    def _close(self, depth: int, deepest: int, amounts: dict[int, int]) -> None:
+        """The nodes from `depth` to `deepest` have all their children; where they lack some the file is damaged there."""
+        for closed in range(depth, deepest + 1):
+            if self._left[closed] > 0 and self._awaited[closed] == 0:
+                self._add(closed, self._left[closed], amounts)
+                if UNEVEN not in self._recording.limits:
                     self._recording.limits.append(UNEVEN)
 
-    def _end_rows(self, root: re.Match[bytes], amounts: dict[int, int]) -> None:
-        self._close(1, amounts)
-
-
-@dataclass(slots=True)
-class _Node:
-    """A node whose children are being read: its stack, how many of them are to come, and the bytes that they have not."""
-
-    stack: tuple[int, ...]
-    awaited: int
-    rest: int
-    leaf: bool = False
+    def _end_rows(self, amounts: dict[int, int]) -> None:
+        self._close(1, self._open, amounts)
+        self._open = 0
 
 
 def _value(row: bytes | None, key: str) -> str:

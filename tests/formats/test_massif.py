@@ -219,6 +219,30 @@ def test_what_a_node_has_more_than_its_children_is_its_own() -> None:
     assert amounts[("mmap",)] == 300 and amounts[("mmap", "grow", "main")] == 500 and sum(amounts.values()) == 1000
 
 
+def test_each_of_many_trees_keeps_what_its_nodes_have_of_their_own_and_a_damaged_one_touches_no_other() -> None:
+    head, _, rest = UNEVEN.partition(b"#-----------\n")
+    tree = rest.partition(b"#-----------\nsnapshot=1")[0]
+    trees = [tree.replace(b"snapshot=0", b"snapshot=%d" % n).replace(b"time=5", b"time=%d" % n) for n in range(5)]
+    trees[2] = trees[2].replace(b"  n1: 500 0x11: grow (a.c:1)\n   n0: 500", b"  n1: 500 0x11: grow (a.c:1)\n   n0: 400")
+    trees[3] = trees[3].replace(b"0x11: grow (a.c:1)", b"no frame")
+    whole = head + b"".join(b"#-----------\n" + each.removeprefix(b"#-----------\n") for each in trees)
+    recording = massif.read(io.BytesIO(whole), "massif.out")
+    held = [
+        {tuple(f.signature for f in recording.table.frames_of(stack)): size for stack, size in column.items()}
+        for column in (each.columns.get(Metric.LIVE_BYTES) for each in recording.snapshots)
+        if column is not None
+    ]
+    own = ("mmap",), ("mmap", "grow"), ("mmap", "grow", "main")
+    assert [[each.get(stack, 0) for stack in own] for each in held] == [
+        [300, 0, 500],
+        [300, 0, 500],
+        [300, 100, 400],
+        [300, 0, 500],
+    ]
+    assert ["snapshot 3" in flaw for flaw in recording.flaws] == [True]
+    assert recording.limits.count(massif.UNEVEN) == 1
+
+
 @pytest.mark.parametrize(
     "gone", [b"   n0: 500 0x12: main (a.c:9)\n", b"  n0: 100 in 3 places, all below massif's threshold (1.00%)\n"]
 )
