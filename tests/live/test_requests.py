@@ -84,16 +84,21 @@ def test_a_snapshot_that_never_comes_is_a_miss(start: Any, compiled: Any) -> Non
 
 STAYS = """
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 static void stay(int number) { (void)number; }
-int main(void) { signal(SIGTERM, stay), signal(SIGINT, stay); for (;;) usleep(9), free(malloc(9)); }
+int main(void) {
+    signal(SIGTERM, stay), signal(SIGINT, stay);
+    puts("up"), fflush(stdout);
+    for (;;) usleep(9), free(malloc(9));
+}
 """
 
 
 def test_while_it_is_waited_for_the_end_no_snapshot_is_taken(start: Any, compiled: Any) -> None:
     run = start(*QUIET, "--set", "stop.grace=5m", compiled("stays", STAYS))
-    run.wait_for_state("running")
+    run.wait_for_line("up")
     run.process.send_signal(signal.SIGTERM)
     run.wait_until(lambda: any(each["text"] == "sent SIGTERM" for each in run.manifest["timeline"]))
     asked = leakrun("snapshot", run.directory)
@@ -103,7 +108,7 @@ def test_while_it_is_waited_for_the_end_no_snapshot_is_taken(start: Any, compile
 @pytest.mark.parametrize("profile", ["heapprofile", "massif"])
 def test_of_a_program_that_stays_after_both_signals_snapshots_are_taken_again(start: Any, compiled: Any, profile: str) -> None:
     run = start("-p", profile, "--every", "1h", "--set", "stop.grace=500ms", compiled("stays", STAYS))
-    run.wait_for_state("running")
+    run.wait_for_line("up")
     run.process.send_signal(signal.SIGTERM)
     run.wait_until(lambda: any("does not end on" in each["text"] for each in run.manifest["timeline"]))
     asked = leakrun("snapshot", run.directory)
