@@ -233,6 +233,11 @@ class Claims:
         if (seen := self._seen.get((member.pid, member.start_ticks))) is not None:
             seen.written, seen.asked = proc.written(member.pid), now
 
+    def was_deaf(self, member: Member, signum: int) -> bool:
+        """The process has taken the signal that it was asked by, is done with it, and has written nothing."""
+        seen = self._seen.get((member.pid, member.start_ticks))
+        return seen is not None and not proc.is_handling(member.pid, signum) and seen.has_written(1) is False
+
     def sight(self, member: Member, proof: Proof, began: float) -> Sighting | None:
         """What the process has written since it was asked at `began`.
 

@@ -125,20 +125,23 @@ def mapped_paths(maps_text: bytes) -> list[bytes]:
 
 def catches(pid: int, signum: int) -> bool:
     """The process has a handler for the signal."""
-    return _in_mask(pid, b"SigCgt:", signum)
+    return _in_mask(pid, signum, b"SigCgt:")
 
 
 def ignores(pid: int, signum: int) -> bool:
     """The process ignores the signal."""
-    return _in_mask(pid, b"SigIgn:", signum)
+    return _in_mask(pid, signum, b"SigIgn:")
 
 
-def _in_mask(pid: int, mask: bytes, signum: int) -> bool:
-    """The signal's bit in one of the masks of /proc/PID/status (proc(5))."""
-    for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
-        if line.startswith(mask):
-            return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
-    return False
+def is_handling(pid: int, signum: int) -> bool:
+    """The signal waits for the process's main thread, or its handler, which holds it back meanwhile, is at work."""
+    return _in_mask(pid, signum, b"SigPnd:", b"ShdPnd:", b"SigBlk:")
+
+
+def _in_mask(pid: int, signum: int, *masks: bytes) -> bool:
+    """The signal's bit in one of those masks of /proc/PID/status (proc(5))."""
+    lines = (read_bytes(f"/proc/{pid}/status") or b"").splitlines()
+    return any(int(line.split()[1], 16) >> (signum - 1) & 1 for line in lines if line.startswith(masks))
 
 
 def user(pid: int) -> int | None:

@@ -20,6 +20,7 @@ from runner.supervise.timeline import Timeline
 
 _POLL = 0.005  # seconds between two looks at a snapshot under way
 _SLOW_POLL = 0.05  # after it has been under way for a second
+_DEAF = 0.2  # seconds after which a signal is sent once more that the process took and did nothing for: tcmalloc's lock was held
 _MOST_NAMED = 10
 _MOST_KEPT = 1000  # series of processes that have ended
 
@@ -36,6 +37,7 @@ class Shot:
     began: float
     helper: Helper | None = None
     seen: Sighting | None = None
+    deaf_at: float = 0.0  # if it has done nothing by then, the process did not hear; infinite where that was looked at
     asked: list[Asked] = field(default_factory=list)
 
 
@@ -241,8 +243,17 @@ class Snapshots:
                 if failure:
                     return self._settle(shot, shot.attempt.failed(failure) if alive else Move.VOID, now)
         shot.seen = self._sight(shot)
+        if shot.seen is None and now >= shot.deaf_at:
+            self._ask_the_deaf(shot, now)
         move = shot.attempt.see(now, shot.seen, acting=shot.helper is not None, alive=alive)
         return self._settle(shot, move, now)
+
+    def _ask_the_deaf(self, shot: Shot, now: float) -> None:
+        """Once more for each try: one that has a handler of its own is not to be pestered."""
+        action = shot.series.trigger.action
+        if isinstance(action, SendSignal) and self.claims.was_deaf(shot.series.member, action.signum):
+            shot.deaf_at = float("inf")
+            self._act(shot, now)
 
     def _has_left_home(self, shot: Shot) -> bool:
         """In the middle of the snapshot, which will come to nothing."""
@@ -252,6 +263,7 @@ class Snapshots:
         while move is Move.ACT:
             failure = self._act(shot, now)
             shot.attempt.acted(now)
+            shot.deaf_at = now + _DEAF
             move = shot.attempt.failed(failure) if failure else Move.WAIT
         if move is Move.WAIT:
             return False

@@ -2,6 +2,7 @@
  *   raw=DIR          on SIGURG (or dump_on=N) write DIR/dump.PID.NNNN, whole with "whole" at its end
  *   handler_after=MS the handler is installed that late
  *   drop=K           only each K-th request is honoured (0: none)
+ *   think=MS         before a dump is begun
  *   pause=MS         between the two halves of a dump
  *   term=, int=      default | ignore | exit | slow (write DIR/final.PID for MS=slow milliseconds, then exit 0)
  *   life=MS          then exit with code=N
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 static const char *raw = ".", *lib;
-static long dump_on = SIGURG, handler_after, drop = 1, pause_ms, slow = 1000, life = -1, code, grow, load_after;
+static long dump_on = SIGURG, handler_after, drop = 1, think, pause_ms, slow = 1000, life = -1, code, grow, load_after;
 static const char *on_term = "default", *on_int = "default";
 static volatile sig_atomic_t asked, dumped, ints, leave, write_slowly;
 
@@ -36,6 +37,7 @@ static void dump(int signum) {
     (void)signum;
     asked++;
     if (drop == 0 || asked % drop != 0) return;
+    if (think) nap(think);
     snprintf(path, sizeof path, "%s/dump.%d.%04d", raw, (int)getpid(), (int)++dumped);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     put(fd, "half ");
@@ -82,7 +84,7 @@ int main(int argc, char **argv) {
         dump_on = number(argv[i], "dump_on", dump_on), handler_after = number(argv[i], "handler_after", handler_after);
         drop = number(argv[i], "drop", drop), pause_ms = number(argv[i], "pause", pause_ms), slow = number(argv[i], "slow", slow);
         life = number(argv[i], "life", life), code = number(argv[i], "code", code), grow = number(argv[i], "grow", grow);
-        load_after = number(argv[i], "load_after", load_after);
+        think = number(argv[i], "think", think), load_after = number(argv[i], "load_after", load_after);
     }
     if (strcmp(on_term, "default") != 0) signal(SIGTERM, on_stop);
     if (strcmp(on_int, "default") != 0) signal(SIGINT, on_stop);

@@ -60,6 +60,22 @@ def test_dropped_signals_are_sent_again(run: Any, subject: Path) -> None:
     assert dumped == confirmed and asked >= 2 * confirmed
 
 
+CLAIMED = Proof("dump.*", b"whole", settle=0.02, keep_as="kept.{pid}.{n}")
+
+
+def test_a_signal_that_was_taken_and_came_to_nothing_is_sent_again_before_the_patience_ends(run: Any, subject: Path) -> None:
+    plan = launch(subject, run, dump(proof=CLAIMED, patience=60, retries=0, before_stop=False), "drop=2", "life=3000")
+    outcome = run.start(plan).outcome()
+    asked, dumped = (int(word.split("=")[1]) for word in run.stdout.split()[1:3])
+    assert len(events(outcome, EventKind.SNAPSHOT)) == dumped >= 2 and asked >= 2 * dumped
+
+
+def test_while_a_dump_is_prepared_no_other_is_asked_for(run: Any, subject: Path) -> None:
+    plan = launch(subject, run, dump(every=0.8, proof=CLAIMED, patience=60, before_stop=False), "think=500", "life=1500")
+    taken = events(run.start(plan).outcome(), EventKind.SNAPSHOT)
+    assert len(taken) >= 2 and {event.text for event in taken} == {"dump"}  # of one asked for twice the second came by itself
+
+
 def test_a_snapshot_that_never_comes_is_a_miss_with_a_reason(run: Any, subject: Path) -> None:
     plan = launch(subject, run, dump(every=None, patience=0.1, retries=2), "drop=0", "term=exit")
     run.start(plan).wait_for_line("up")
