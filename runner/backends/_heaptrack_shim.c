@@ -34,10 +34,17 @@ static void write_at_the_end(void) {
     if (!listening) return stop_recording();
     sem_post(&arrived);
     for (int i = 0; i < LONGEST_WRITE && !written; i++) nanosleep(&moment, NULL);
+    if (received) end_by(received);
+}
+
+/* The program went on after a signal until our thread would have ended it. */
+static void at_exit(void) {
+    if (received) write_at_the_end();
 }
 
 static void forget_in_child(void) {
     forget_ending();
+    received = 0;
     release_signals();
 }
 
@@ -75,6 +82,7 @@ __attribute__((constructor)) static void start(void) {
     free(malloc(1));               /* heaptrack begins, at the latest, with this */
     owner = getpid();
     prepare_next_program();
+    atexit(at_exit);
     at_quick_exit(write_at_the_end);
     if (stop_recording && listen_for_ending()) pthread_atfork(hold_signals, release_signals, forget_in_child);
     if (pauses) resume_recording();

@@ -101,6 +101,7 @@ __attribute__((noinline)) static void wipe_stack(void) {
 __attribute__((noinline)) static void write_at_the_end(void) {
     wipe_stack();
     check(1);
+    if (ended_by) end_by(ended_by); /* it went on until our thread would have ended it */
 }
 
 static void at_exit(void *nothing) {
@@ -146,6 +147,7 @@ static void forget_in_child(void) {
     pthread_mutex_init(&looking, NULL);
     listens = 1; /* here it never will */
     checks = 0;
+    ended_by = 0;
     release_signals();
 }
 

@@ -83,6 +83,8 @@ int main(int argc, char **argv) {
         if (signal(SIGTERM, SIG_IGN) != SIG_DFL || signal(SIGTERM, SIG_DFL) != SIG_IGN) return 8;
         raise(SIGTERM);
         for (;;) pause();
+    } else if (!strcmp(argv[1], "end itself")) {
+        kill(getpid(), SIGTERM);
     } else if (!strcmp(argv[1], "quick")) {
         quick_exit(5);
     } else if (!strcmp(argv[1], "leave in malloc")) {
@@ -148,6 +150,14 @@ def test_a_program_whose_main_thread_ends_first_ends_with_its_last(
 @pytest.mark.parametrize("profile", WITH_SHIM)
 def test_a_program_finds_its_signals_at_their_defaults(profile: str, run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     assert run("defaults", "-p", profile) == (128 + signal.SIGTERM, "")
+    assert _is_whole(profile, tmp_path / "run")
+
+
+@pytest.mark.parametrize("profile", WITH_SHIM)
+def test_a_program_that_ends_itself_by_a_signal_and_then_by_returning_ends_by_the_signal(
+    profile: str, run: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    assert run("end itself", "-p", profile) == (128 + signal.SIGTERM, "")
     assert _is_whole(profile, tmp_path / "run")
 
 
