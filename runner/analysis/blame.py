@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from runner.analysis.frames import Role, function_of, role_of
 from runner.model import Frame, Recording
@@ -132,10 +133,6 @@ class Blamer:
             role is Role.PROJECT and _is_named_wrapper(frame, function, wrappers)
             for frame, function, role in zip(table.frames, self._functions, self.roles, strict=True)
         ]
-        self._likely = [
-            function is not None and not takes_nothing(frame) and _is_likely(function)
-            for frame, function in zip(table.frames, self._functions, strict=True)
-        ]
         self._ours = [role is Role.PROJECT for role in self.roles]
         self.first_positions = [self._first(stack) for stack in table.stacks]  # before wrappers are recognised by their callers
         self.positions = list(self.first_positions)
@@ -214,17 +211,14 @@ class Blamer:
         That is one by its name, where it says nothing else, or where it is as the C library's and another file calls it.
         """
         stack = self._stacks[stack_id]
-        while outer != HIDDEN and self._likely[stack[position]]:
-            if self._wraps[stack[outer]]:
+        while outer != HIDDEN:
+            name, frame = self._functions[stack[position]] or "", self._frames[stack[position]]
+            if not _is_likely(name) or takes_nothing(frame):
+                return False
+            elsewhere = self._frames[stack[outer]].file not in (None, frame.file)
+            if self._wraps[stack[outer]] or (elsewhere and _NAME_OF_C_LIBRARY.match(_last_part(name))):
                 return True
             position, outer = outer, self.caller(stack_id, outer)
-            name, other = self._functions[stack[position]] or "", self._frames[stack[outer]].file
-            if (
-                outer != HIDDEN
-                and _NAME_OF_C_LIBRARY.match(_last_part(name))
-                and other not in (None, self._frames[stack[position]].file)
-            ):
-                return True
         return False
 
     def caller(self, stack_id: int, position: int) -> int:
@@ -321,6 +315,7 @@ def _last_part(function: str) -> str:
     return function.rsplit("::", 1)[-1]
 
 
+@lru_cache(maxsize=4096)
 def _is_likely(function: str) -> bool:
     return _LIKELY_NAME.match(_last_part(function)) is not None
 
