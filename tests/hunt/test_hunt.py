@@ -235,6 +235,7 @@ def test_ctrl_c_while_somebody_else_has_the_port_ends_it(tmp_path: Path) -> None
         assert hunting.poll() is None
         time.sleep(0.05)
     with bound(port) as listener:
+        listener.settimeout(60)
         for _ in range(3):  # one that comes just when it tries again is not heard
             listener.accept()[0].close()
             hunting.send_signal(signal.SIGINT)
