@@ -230,12 +230,15 @@ class Claims:
 
     def asked(self, member: Member, now: float) -> None:
         """The process is asked for a file now."""
-        if (seen := self._seen.get((member.pid, member.start_ticks))) is not None:
+        if (seen := self._seen_as(member)) is not None:
             seen.written, seen.asked = proc.written(member.pid), now
+
+    def _seen_as(self, member: Member) -> _Seen | None:
+        return self._seen.get((member.pid, member.start_ticks))
 
     def was_deaf(self, member: Member, signum: int) -> bool:
         """The process has taken the signal that it was asked by, is done with it, and has written nothing."""
-        seen = self._seen.get((member.pid, member.start_ticks))
+        seen = self._seen_as(member)
         return seen is not None and not proc.is_handling(member.pid, signum) and seen.has_written(1) is False
 
     def sight(self, member: Member, proof: Proof, began: float) -> Sighting | None:
@@ -255,12 +258,12 @@ class Claims:
 
     def _wrote_less(self, member: Member, arrival: Arrival) -> bool:
         """Then it is of a process that lived too briefly to be seen."""
-        seen = self._seen.get((member.pid, member.start_ticks))
+        seen = self._seen_as(member)
         return seen is not None and seen.has_written(arrival.size) is False
 
     def _may_have_lost(self, member: Member) -> bool:
         """Whether what it was asked for may be what another wrote over, or what was given up."""
-        seen = self._seen.get((member.pid, member.start_ticks))
+        seen = self._seen_as(member)
         return seen is not None and self._lost_at >= seen.asked and seen.has_written(1) is True
 
     def _written_by(self, member: Member, arrivals: list[Arrival]) -> Sighting | None:
@@ -272,7 +275,8 @@ class Claims:
         fit = [(each, seen.has_written(each.size, exactly=several)) for each in arrivals]
         its = [each for each, has in fit if has]
         if len(its) == 1:
-            its[0].wrote = member.pid
+            if several:  # else it may have written more than this, and its own be not closed yet
+                its[0].wrote = member.pid
             return its[0].sighting()
         if not several and fit[0][1] is False:
             arrivals[0].wrote_not.add(member.pid)
