@@ -9,7 +9,6 @@ _THE_FILE = "give the file that it was made of"
 _VALGRIND = re.compile(rb"==[0-9]+== *([A-Z]\S+), an? [a-z]")
 _VALGRINDS = {
     b"Massif": "massif's figures are in massif.out.PID: give that",
-    b"DHAT,": "DHAT's figures are in dhat.out.PID: give that",
     b"DHAT": "DHAT's figures are in dhat.out.PID: give that",
 }
 _OTHER_TOOL = "it tells nothing of memory that is lost: run the program under memcheck (`leakrun PROGRAM`)"
@@ -27,7 +26,7 @@ _KNOWN = (
     (rb"^(?:Address +Kbytes|[0-9a-f]{8,16} +[0-9]+K [-r][-w][-x])", "pmap's text", "save /proc/PID/smaps, which says more"),
     (
         rb"^--- (?:heapz|contentionz|threadz)\b",
-        "a profile of a Java or C++ server's",
+        "a profile of a Java or C++ server",
         "leakrun reads heap profiles of native code",
     ),
     (rb"\A\x00{8}\x03\x00{15}", "a CPU profile", "give a heap profile: HEAPPROFILE=PREFIX"),
@@ -43,7 +42,7 @@ _KNOWN = (
     (rb"^Process [0-9]+: [0-9]+ leaks? for [0-9]+ total leaked bytes", "what macOS's leaks says", "give LeakSanitizer's report"),
     (
         rb"(?:WARNING|ERROR): (?:Thread|Memory|UndefinedBehavior)Sanitizer: |: runtime error: ",
-        "a report of another sanitizer's",
+        "another sanitizer's report",
         "build with -fsanitize=address or =leak",
     ),
 )
@@ -53,5 +52,5 @@ def foreign(head: bytes) -> tuple[str, str] | None:
     """What the file is that begins with `head`, and what to do; None where that is not known either."""
     if banner := _VALGRIND.search(head):
         tool = banner[1]
-        return f"the log of valgrind's {tool.decode('ascii', 'replace').rstrip(',')}", _VALGRINDS.get(tool, _OTHER_TOOL)
+        return f"the log of valgrind's {tool.decode('ascii', 'replace')}", _VALGRINDS.get(tool, _OTHER_TOOL)
     return next(((what, hint) for mark, what, hint in _KNOWN if re.search(mark, head, re.MULTILINE)), None)

@@ -184,16 +184,17 @@ def pid_here(pid: int, start_ticks: int, namespace: str) -> int | None:
     if namespace in ("", pid_namespace()):
         return pid
     for name in os.listdir("/proc"):  # noqa: PTH208  # a Path for each costs half of it
-        if name.isdigit() and _innermost_pid(int(name)) == pid and lives(int(name), start_ticks):
+        if name.isdigit() and pid in _pids(int(name)) and lives(int(name), start_ticks):
             return int(name)
     return None
 
 
-def _innermost_pid(pid: int) -> int | None:
+def _pids(pid: int) -> list[int]:
+    """Its pids in our pid namespace and in those below, from ours on."""
     for line in (read_bytes(f"/proc/{pid}/status") or b"").splitlines():
         if line.startswith(b"NSpid:"):
-            return int(line.split()[-1])
-    return None
+            return [int(word) for word in line.split()[1:]]
+    return []
 
 
 class Memory(NamedTuple):

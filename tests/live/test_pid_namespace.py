@@ -55,6 +55,22 @@ def test_it_is_seen_and_served_from_outside(contained: Any) -> None:
     assert run.manifest["state"] == "complete" and run.process.wait(30) == 0
 
 
+def test_a_process_in_a_container_within_it_is_found_too() -> None:
+    command = [*IN_NAMESPACE, "--kill-child", *IN_NAMESPACE, "--kill-child", "sh", "-c", "echo up; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as nested:
+        assert nested.stdout is not None and nested.stdout.readline()
+        (outer,) = proc.children(nested.pid)
+        (inner,) = proc.children(outer)
+        stat = proc.stat(inner)
+        assert stat is not None
+        pids = [int(pid) for pid in Path(f"/proc/{inner}/status").read_text().partition("NSpid:")[2].splitlines()[0].split()]
+        assert len(pids) == 3
+        for pid in pids[:2]:  # the innermost is 1, as that of the one around it, which may have begun in the same tick
+            assert proc.pid_here(pid, stat.start_ticks, "pid:[1]") == inner
+        assert proc.pid_here(4_000_000, stat.start_ticks, "pid:[1]") is None
+        nested.kill()
+
+
 def test_from_another_container_it_is_let_alone(contained: Any) -> None:
     run = contained
     assert _states(run.directory.parent, lambda *words: _from_another(*words).stdout) == ["running"]
