@@ -24,6 +24,7 @@ from runner.supervise.timeline import Timeline
 _WAIT = 0.3  # seconds in which the end of the writer may follow what it wrote at its exit
 _EARLIER = 0.02  # a process that ended so shortly before a request may have written at its exit what came just then
 _STILL = 0.02  # so long it is looked whether it is closed once more: another may have opened it before it was taken away
+_LEAST = 1000  # bytes: a dump ends with the process's mappings
 
 
 @dataclass(slots=True)
@@ -237,9 +238,9 @@ class Claims:
         return self._seen.get((member.pid, member.start_ticks))
 
     def was_deaf(self, member: Member, signum: int) -> bool:
-        """The process has taken the signal that it was asked by, is done with it, and has written nothing."""
+        """The process has taken the signal that it was asked by, is done with it, and has written less than any dump has."""
         seen = self._seen_as(member)
-        return seen is not None and not proc.is_handling(member.pid, signum) and seen.has_written(1) is False
+        return seen is not None and not proc.is_handling(member.pid, signum) and seen.has_written(_LEAST) is False
 
     def sight(self, member: Member, proof: Proof, began: float) -> Sighting | None:
         """What the process has written since it was asked at `began`.
@@ -264,7 +265,7 @@ class Claims:
     def _may_have_lost(self, member: Member) -> bool:
         """Whether what it was asked for may be what another wrote over, or what was given up."""
         seen = self._seen_as(member)
-        return seen is not None and self._lost_at >= seen.asked and seen.has_written(1) is True
+        return seen is not None and self._lost_at >= seen.asked and seen.has_written(_LEAST) is True
 
     def _written_by(self, member: Member, arrivals: list[Arrival]) -> Sighting | None:
         """Which of them it wrote that others could have written too: told by how much it has written since it was asked.

@@ -37,7 +37,8 @@ class Shot:
     began: float
     helper: Helper | None = None
     seen: Sighting | None = None
-    deaf_at: float = 0.0  # if it has done nothing by then, the process did not hear; infinite where that was looked at
+    patience: float = _DEAF  # seconds since it was asked last,
+    deaf_at: float = 0.0  # and when these are over: if it has done nothing by then, it did not hear
     asked: list[Asked] = field(default_factory=list)
 
 
@@ -249,10 +250,11 @@ class Snapshots:
         return self._settle(shot, move, now)
 
     def _ask_the_deaf(self, shot: Shot, now: float) -> None:
-        """Once more for each try: one that has a handler of its own is not to be pestered."""
+        """Ever more seldom: one that has a handler of its own is not to be pestered."""
         action = shot.series.trigger.action
         if isinstance(action, SendSignal) and self.claims.was_deaf(shot.series.member, action.signum):
-            shot.deaf_at = float("inf")
+            shot.patience *= 2
+            shot.deaf_at = now + shot.patience
             self._act(shot, now)
 
     def _has_left_home(self, shot: Shot) -> bool:
@@ -263,7 +265,7 @@ class Snapshots:
         while move is Move.ACT:
             failure = self._act(shot, now)
             shot.attempt.acted(now)
-            shot.deaf_at = now + _DEAF
+            shot.patience, shot.deaf_at = _DEAF, now + _DEAF
             move = shot.attempt.failed(failure) if failure else Move.WAIT
         if move is Move.WAIT:
             return False

@@ -24,7 +24,7 @@ def events_so_far(run: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def test_a_program_that_is_replaced_by_exec_again_and_again_survives(leaker: Path, tmp_path: Path) -> None:
-    ran = leakrun("-p", "heapprofile", "--every", "10ms", "-o", tmp_path / "run", leaker, "reexec", "3", "60")
+    ran = leakrun("-p", "heapprofile", "--every", "10ms", "-o", tmp_path / "run", leaker, "reexec", "5", "60")
     assert ran.returncode == 0, ran.stderr
     said = answer(tmp_path / "run")
     assert len(events(tmp_path / "run", "snapshot")) >= 8
