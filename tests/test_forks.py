@@ -163,4 +163,4 @@ def test_what_the_parent_was_asked_for_is_told_from_what_its_brief_children_writ
     assert snapshots_by_pid(run)[parent] >= 6
     assert heads(run, parent) == sorted(heads(run, parent))  # a child's dump has 50,000 bytes more
     if not exits:
-        assert set(snapshots_by_pid(run)) == {parent}
+        assert set(snapshots_by_pid(run)) <= {parent, "unclaimed"}
