@@ -28,6 +28,7 @@ RACY = (
     "tests/supervise/test_stopping.py::test_a_stopped_program_is_woken_to_end",
     "tests/live/test_requests.py::test_two_ask_for_the_end_at_once",
     "tests/live/test_requests.py::test_six_ask_at_once_and_each_is_answered",
+    "tests/test_forks.py::test_what_the_parent_was_asked_for_is_told_from_what_its_brief_children_write",
     "tests/backends/test_lsan.py::test_a_program_that_was_built_with_it",
     "tests/test_run_directory_faults.py::test_a_run_directory_that_is_renamed_is_followed",
     "tests/faults/test_snapshot_faults.py::test_a_program_that_is_replaced_by_exec_again_and_again_survives",
